@@ -1,6 +1,6 @@
 """Keyed, stateless random numbers: every number is a function of its key and of nothing else.
 
-A trunk's noise is keyed by (seed, stage, slot, branch, step), so a picture does not depend on the batch it was drawn in,
+A trunk's noise is keyed by (seed, stage, slot, branch, step): a picture does not depend on the batch it was drawn in,
 on how slots were dealt to ranks, or on what was drawn before; a resumed run cannot repeat or skip a stream.
 
 Generator: Philox4x32-10 (Salmon et al., *Parallel random numbers: as easy as 1, 2, 3*, SC 2011), vectorised in int64.
