@@ -1,0 +1,127 @@
+"""Branch-based sampling: N trunks are denoised together, then every trunk splits into K branches, again in one batch.
+
+Hu et al., arXiv 2503.11240, section on branch-based sampling. Siblings share all but the actions of the last s of T
+steps, so comparing them tells what those actions were worth. Costs (T - s) + K s evaluations a trunk instead of K T.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import LongTensor, Tensor
+
+from src.methods.b2diffurl.ddim import Ddim
+from src.methods.b2diffurl.noise import keyed_normal
+
+Denoise = Callable[[Tensor, LongTensor, LongTensor], Tensor]
+TRUNK = -1  # the branch number of noise that all branches share
+INITIAL = -1  # the step number of the initial noise
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """N trunks x K branches = M samples; sample n * K + k is branch k of the n-th trunk given to `rollout`.
+
+    `trajectory` and `log_probs` cover the interval only and are None where nothing was kept. The action of pair (m, j)
+    is x = trajectory[m, j] -> trajectory[m, j + 1] at denoising step `step_indices[j]`.
+    """
+
+    latents: Tensor  # [M, C, H, W] float32: x_0
+    prompt_index: LongTensor  # [M]
+    trunks: LongTensor  # [M] the slot of the sample's trunk
+    step_indices: LongTensor  # [s] the last s of 0 .. T - 1
+    trajectory: Tensor | None  # [M, s + 1, C, H, W] float32
+    log_probs: Tensor | None  # [M, s] float32, averaged over latent dimensions
+    evaluations: int  # rows given to `denoise`
+
+
+@torch.no_grad()
+def rollout(
+    denoise: Denoise,
+    ddim: Ddim,
+    prompt_index: LongTensor,
+    slots: LongTensor,
+    *,
+    branches: int,
+    interval: int,
+    latent_shape: Sequence[int],
+    seed: int,
+    stage: int,
+    max_batch: int | None = None,
+    keep: bool = True,
+    progress: Callable[[int], None] | None = None,
+) -> Rollout:
+    """Sample every trunk's first T - s steps once and its last s steps `branches` times.
+
+    Args:
+        denoise: (latents [B, C, H, W] float32, step_index int64 [B], prompt_index int64 [B]) -> model output
+            [B, C, H, W]; guidance happens inside.
+        prompt_index: [N] one prompt per trunk.
+        slots: [N] global trunk numbers: with `seed` and `stage` they alone decide a trunk's noise.
+        branches: K.
+        interval: s, 1 to T: the steps that are branched and trained.
+        latent_shape: [C, H, W].
+        max_batch: largest number of rows `denoise` is given at once; None: no limit.
+        keep: store trajectory and log-probabilities of the interval (training), or nothing (evaluation).
+        progress: called with 1 after each of the T steps.
+    """
+    if not 1 <= interval <= ddim.steps or branches < 1:
+        raise ValueError(f"interval={interval}, branches={branches}: need 1 <= interval <= {ddim.steps}, branches >= 1")
+    walk = _Walk(denoise, ddim, tuple(latent_shape), seed, stage, max_batch, progress)
+    first = ddim.steps - interval
+    latents = walk.noise(slots, torch.full_like(slots, TRUNK), INITIAL)
+    for step in range(first):
+        _, latents = walk.step(latents, step, prompt_index, slots, torch.full_like(slots, TRUNK))
+
+    latents, prompt_index, trunks = (rows.repeat_interleave(branches, 0) for rows in (latents, prompt_index, slots))
+    branch = torch.arange(branches, device=slots.device).repeat(len(slots))
+    trajectory = latents.new_empty(len(latents), interval + 1, *latents.shape[1:]) if keep else None
+    log_probs = latents.new_empty(len(latents), interval) if keep else None
+    for step in range(first, ddim.steps):
+        before = latents
+        mean, latents = walk.step(latents, step, prompt_index, trunks, branch)
+        if keep:
+            trajectory[:, step - first], trajectory[:, step - first + 1] = before, latents
+            log_probs[:, step - first] = ddim.log_prob(latents, mean, step)
+    return Rollout(
+        latents=latents,
+        prompt_index=prompt_index,
+        trunks=trunks,
+        step_indices=torch.arange(first, ddim.steps, device=latents.device),
+        trajectory=trajectory,
+        log_probs=log_probs,
+        evaluations=walk.evaluations,
+    )
+
+
+@dataclass
+class _Walk:
+    """One rollout's constants, and the count of its evaluations."""
+
+    denoise: Denoise
+    ddim: Ddim
+    latent_shape: tuple[int, ...]
+    seed: int
+    stage: int
+    max_batch: int | None
+    progress: Callable[[int], None] | None
+    evaluations: int = 0
+
+    def step(
+        self, latents: Tensor, step: int, prompt_index: LongTensor, slots: LongTensor, branches: LongTensor
+    ) -> tuple[Tensor, Tensor]:
+        """Denoise all rows by one step: (mu, x_{t-1}), both [B, C, H, W]."""
+        outputs = []
+        size = self.max_batch or len(latents)
+        for rows, prompts in zip(latents.split(size), prompt_index.split(size), strict=True):
+            outputs.append(self.denoise(rows, torch.full_like(prompts, step), prompts))
+            self.evaluations += len(rows)
+        mean = self.ddim.mean(latents, torch.cat(outputs), step)
+        latents = self.ddim.add_noise(mean, self.noise(slots, branches, step), step)
+        if self.progress:
+            self.progress(1)
+        return mean, latents
+
+    def noise(self, slots: LongTensor, branches: LongTensor, step: int) -> Tensor:
+        key = {"seed": self.seed, "stage": self.stage, "slots": slots, "branches": branches, "step": step}
+        return keyed_normal(self.latent_shape, **key, device=self.ddim.sigma.device)
