@@ -77,12 +77,12 @@ def rollout(
     branch = torch.arange(branches, device=slots.device).repeat(len(slots))
     trajectory = latents.new_empty(len(latents), interval + 1, *latents.shape[1:]) if keep else None
     log_probs = latents.new_empty(len(latents), interval) if keep else None
-    for step in range(first, ddim.steps):
-        before = latents
+    if keep:
+        trajectory[:, 0] = latents
+    for j, step in enumerate(range(first, ddim.steps)):
         mean, latents = walk.step(latents, step, prompt_index, trunks, branch)
         if keep:
-            trajectory[:, step - first], trajectory[:, step - first + 1] = before, latents
-            log_probs[:, step - first] = ddim.log_prob(latents, mean, step)
+            trajectory[:, j + 1], log_probs[:, j] = latents, ddim.log_prob(latents, mean, step)
     return Rollout(
         latents=latents,
         prompt_index=prompt_index,

@@ -1,0 +1,92 @@
+"""Backward progressive training: how many of the last denoising steps are trained at each stage, s_i.
+
+Pure Python, so that the static check can use it before anything heavy is imported.
+"""
+
+from collections.abc import Sequence
+
+SHAPES = ("constant", "linear", "stepped", "list")
+
+
+def interval(
+    stage: int,
+    *,
+    stages: int,
+    steps: int,
+    shape: str = "linear",
+    start: int | None = None,
+    end: int | None = None,
+    values: Sequence[int] = (),
+) -> int:
+    """s_i: the number of trained steps, counted from the end of the chain, at stage i = 0 .. stages - 1.
+
+    Args:
+        steps: T; also what `start` and `end` mean when they are None.
+        shape: `constant`: `start`, always. `linear`: s_i = start + floor(i (end - start + 1) / stages), at most `end`;
+            the reference's 14 + floor(7 i / 100) is start=14, end=20, stages=100. `stepped`: `values` in turn, each for an
+            equal share of the stages. `list`: `values[i]`.
+    """
+    start, end = steps if start is None else start, steps if end is None else end
+    if shape == "constant":
+        return start
+    if shape == "linear":
+        return min(end, start + stage * (end - start + 1) // stages)
+    place = stage * len(values) // stages if shape == "stepped" else stage
+    return values[min(place, len(values) - 1)]
+
+
+def problems(
+    *,
+    stages: int,
+    steps: int,
+    shape: str = "linear",
+    start: int | None = None,
+    end: int | None = None,
+    values: Sequence[int] | None = (),
+    prefix: str = "interval.",
+) -> list[str]:
+    """What is wrong with a schedule, one message each (value, rule, fix); empty if every stage has 1 to T steps."""
+    if shape not in SHAPES:
+        return [f"{prefix}shape={shape}: no such schedule; take one of {', '.join(SHAPES)}"]
+    used = {"constant": ("start",), "linear": ("start", "end")}.get(shape, ())
+    bounds = {name: value for name, value in (("start", start), ("end", end)) if name in used and value is not None}
+    found = [text for name, value in bounds.items() for text in _bound(prefix + name, value, steps)]
+    if shape == "linear" and not found and (end or steps) < (start or steps):
+        found.append(
+            f"{prefix}start={start or steps} is larger than {prefix}end={end or steps}: a linear interval grows; "
+            f"swap the two, or use {prefix}shape=list"
+        )
+    if shape in ("stepped", "list"):
+        found += _values(list(values or ()), shape, stages, steps, prefix)
+    return found
+
+
+def _bound(name: str, value: object, steps: int) -> list[str]:
+    if isinstance(value, bool) or not isinstance(value, int):
+        return [f"{name}={value}: an interval is a whole number of denoising steps; give an integer from 1 to {steps}"]
+    if value < 1:
+        return [f"{name}={value}: the interval is at least one denoising step; give 1 to {steps}"]
+    if value > steps:
+        return [
+            f"{name}={value}: the interval cannot be longer than the {steps} denoising steps; "
+            f"lower it to at most {steps} or raise steps"
+        ]
+    return []
+
+
+def _values(values: list, shape: str, stages: int, steps: int, prefix: str) -> list[str]:
+    name = f"{prefix}values"
+    found = [text for place, value in enumerate(values) for text in _bound(f"{name}[{place}]", value, steps)]
+    if not values:
+        found.append(f"{name} is empty: {prefix}shape={shape} takes its intervals from there; give a list such as [5,10]")
+    elif shape == "list" and len(values) < stages:
+        found.append(
+            f"{name} has {len(values)} entries for {stages} stages: shape=list takes one for each stage; "
+            f"add {stages - len(values)}, or use {prefix}shape=stepped, which spreads them"
+        )
+    elif shape == "stepped" and len(values) > stages:
+        found.append(
+            f"{name} has {len(values)} entries for {stages} stages: some would never be used; "
+            f"remove {len(values) - stages}, or raise stages"
+        )
+    return found
