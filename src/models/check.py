@@ -1,0 +1,54 @@
+"""What can be said about a model's options before anything is loaded. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from src.models.location import PIPELINE_FILES, PIPELINE_PATTERNS, local_path, path_problem
+
+
+def check(cfg: dict[str, Any]) -> list[str]:
+    """Every problem of `cfg["model"]`, one message each: value, rule, fix."""
+    model = cfg.get("model") or {}
+    if not str(model.get("_target_", "")).endswith(".DiffusionModel"):
+        return []
+    return [*_number_problems(model), *_path_problems(model)]
+
+
+def _number_problems(model: dict[str, Any]) -> list[str]:
+    problems = []
+    for key, least, fix in (("lora_rank", 0, "Use 4, or 0 to train the whole UNet."),
+                            ("vae_batch", 1, "Use 8, or 1 for the least memory."),
+                            ("steps", 1, "Use 20, or null to leave it to the method.")):
+        value = model.get(key)
+        if isinstance(value, int) and value < least:
+            problems.append(f"model.{key}={value}: must be at least {least}. {fix}")
+    alpha = model.get("lora_alpha")
+    if isinstance(alpha, int | float) and alpha <= 0:
+        problems.append(f"model.lora_alpha={alpha}: must be above 0. Use null for alpha = rank.")
+    if model.get("lora_rank") and model.get("lora_targets") == []:
+        problems.append("model.lora_targets=[]: LoRA needs a module to sit on. Use [to_q,to_k,to_v,to_out.0].")
+    return problems
+
+
+def _path_problems(model: dict[str, Any]) -> list[str]:
+    path = model.get("path") or model.get("hub")
+    if path is None:
+        return ["model.path is null and model.hub too: give a diffusers folder or a hub id."]
+    if not isinstance(path, str):
+        return []  # the type check says so
+    if problem := path_problem(path, PIPELINE_FILES, "model.path", PIPELINE_PATTERNS):
+        return [problem]
+    folder = local_path(path)
+    return [] if folder is None else _class_problems(path, (folder / "model_index.json").read_text(encoding="utf-8"))
+
+
+def _class_problems(path: str, index: str) -> list[str]:
+    try:
+        name = json.loads(index).get("_class_name")
+    except (ValueError, AttributeError):
+        return [f"model.path={path}: its model_index.json is not a pipeline's description. Save the pipeline again."]
+    if name == "StableDiffusionPipeline":
+        return []
+    return [f"model.path={path}: it holds a {name}. Give a StableDiffusionPipeline (Stable Diffusion 1.x or 2.x)."]

@@ -1,0 +1,210 @@
+"""A Stable Diffusion (1.x, 2.x) to be trained: frozen parts, a trainable adapter, one guided prediction, pictures.
+
+Nothing is loaded before `load`; importing this module imports no diffusers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from src.core.errors import UserError
+from src.models import lora
+from src.models.card import write_card
+from src.models.fetch import quiet_loading, weights_folder
+from src.models.location import PIPELINE_FILES, PIPELINE_PATTERNS
+from src.models.state import copied_state, fits
+
+ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
+
+
+class DiffusionModel:
+    """UNet with adapter, VAE, text encoder, tokenizer and DDIM scheduler of one StableDiffusionPipeline folder.
+
+    The UNet stays in eval mode whatever a trainer does, and no safety checker is ever loaded.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,  # short name, for run folders and checkpoints
+        path: str | None = None,  # local diffusers folder (from here, else from the project's root) or hub id
+        hub: str | None = None,  # hub id of these weights: used when path is null, and named in the model card
+        licence: str = "the base model's licence",  # of the base weights, for the model card
+        clip_path: str | None = None,  # a CLIP that suits this model's pictures; reward=clip reads it
+        lora_rank: int = 4,  # 0: train the whole UNet
+        lora_alpha: float | None = None,  # scale is alpha / rank; null: alpha = rank
+        lora_targets: list[str] | tuple[str, ...] = ATTENTION,
+        dtype: Literal["float32", "bfloat16", "float16"] = "float32",  # of frozen weights; float16 drops small gradients
+        gradient_checkpointing: bool = False,  # about a third more time for a fraction of the memory
+        vae_batch: int = 8,  # pictures decoded at once
+        steps: int | None = None,  # DDIM steps set after loading; null: the caller sets them
+        timestep_spacing: Literal["leading", "linspace", "trailing"] | None = None,  # null: the folder's own
+    ) -> None:
+        self.name, self.hub, self.licence, self.clip_path = name, hub, licence, clip_path
+        self.path = path or hub
+        self.lora_rank, self.lora_alpha, self.lora_targets = lora_rank, lora_alpha, tuple(lora_targets)
+        self.dtype: torch.dtype = getattr(torch, dtype)
+        self.gradient_checkpointing, self.vae_batch = gradient_checkpointing, vae_batch
+        self.steps, self.timestep_spacing = steps, timestep_spacing
+        self.evaluations = 0  # rows that went through the UNet; guidance doubles them
+        self.unet: Any = None
+
+    # --- loading -------------------------------------------------------------------------------------------------
+
+    def load(self, device: torch.device | str) -> DiffusionModel:
+        """Loads all parts to `device` and adds the adapter. Raises UserError for missing weights or wrong targets."""
+        if self.path is None:
+            raise UserError("model.path is null: give a diffusers folder or a hub id.")
+        folder = weights_folder(self.path, PIPELINE_FILES, "model.path", PIPELINE_PATTERNS)
+        self.device = torch.device(device)
+        self._load_frozen(folder)
+        self._load_unet(folder)
+        self.scheduler = self._load_scheduler(folder)
+        if self.unet.config.in_channels != self.vae.config.latent_channels:
+            raise UserError(f"model.path={self.path}: its UNet takes {self.unet.config.in_channels} channels, its VAE "
+                            f"gives {self.vae.config.latent_channels}. Give a text-to-image model, not inpainting.")
+        self.empty_embedding = self.encode_prompts([""])  # [1, L, D]
+        return self
+
+    def _load_frozen(self, folder: Path) -> None:
+        from diffusers import AutoencoderKL
+        from transformers import CLIPTextModel, CLIPTokenizer
+
+        quiet_loading()
+        self.tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
+        self.text_encoder = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=self.dtype)
+        self.vae = AutoencoderKL.from_pretrained(folder / "vae", torch_dtype=self.dtype)
+        for part in (self.text_encoder, self.vae):
+            part.to(self.device).eval().requires_grad_(False)
+
+    def _load_unet(self, folder: Path) -> None:
+        from diffusers import UNet2DConditionModel
+
+        # Trained as a whole, the weights stay in float32 and only the arithmetic is in half precision.
+        dtype = self.dtype if self.lora_rank else torch.float32
+        self.unet = UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=dtype).to(self.device).eval()
+        self.unet.requires_grad_(not self.lora_rank)
+        if self.lora_rank:
+            lora.add_lora(self.unet, self.lora_rank, self.lora_alpha, self.lora_targets)
+        if self.gradient_checkpointing:
+            self.unet.enable_gradient_checkpointing()
+
+    def _load_scheduler(self, folder: Path) -> Any:
+        """DDIM from the folder's scheduler settings; clipping x_0 would make the policy's mean wrong."""
+        from diffusers import DDIMScheduler
+
+        changes: dict[str, Any] = {"clip_sample": False, "thresholding": False}
+        if self.timestep_spacing:
+            changes["timestep_spacing"] = self.timestep_spacing
+        scheduler = DDIMScheduler.from_config(DDIMScheduler.load_config(folder / "scheduler"), **changes)
+        if self.steps:
+            scheduler.set_timesteps(self.steps)
+        return scheduler
+
+    # --- inference -----------------------------------------------------------------------------------------------
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of one latent picture."""
+        size = self.unet.config.sample_size
+        height, width = (size, size) if isinstance(size, int) else size
+        return self.unet.config.in_channels, height, width
+
+    @torch.no_grad()
+    def encode_prompts(self, prompts: Sequence[str], batch: int = 64) -> Tensor:
+        """Text embeddings [P, L, D] in float32, as the pipeline's own encode_prompt gives them. The caller caches."""
+        parts = []
+        for start in range(0, len(prompts), batch):
+            tokens = self.tokenizer(list(prompts[start : start + batch]), padding="max_length", truncation=True,
+                                    max_length=self.tokenizer.model_max_length, return_tensors="pt")
+            masked = getattr(self.text_encoder.config, "use_attention_mask", False)
+            mask = tokens.attention_mask.to(self.device) if masked else None
+            parts.append(self.text_encoder(tokens.input_ids.to(self.device), attention_mask=mask)[0].float())
+        return torch.cat(parts)
+
+    def denoise(self, latents: Tensor, timesteps: Tensor, embeddings: Tensor, guidance_scale: float) -> Tensor:
+        """The UNet's prediction for latents [B, C, H, W] at timesteps [B] (or one for all), embeddings [B, L, D].
+
+        Guidance above 1 runs conditional and unconditional rows in one batch; 1 or less costs one row each.
+        Returns float32 [B, C, H, W]. Rollout and update both go through here, with whatever gradients are enabled.
+        """
+        rows, guided = len(latents), guidance_scale > 1
+        timesteps = timesteps.to(self.device).expand(rows)
+        if guided:
+            latents, timesteps = torch.cat([latents, latents]), torch.cat([timesteps, timesteps])
+            embeddings = torch.cat([self.empty_embedding.expand(rows, -1, -1), embeddings])
+        self.evaluations += len(latents)
+        if self.unet.training:  # a trainer may have switched it
+            self.unet.eval()
+        with self._autocast():
+            inputs, text = latents.to(self.dtype), embeddings.to(self.dtype)
+            prediction = self.unet(inputs, timesteps, encoder_hidden_states=text).sample.float()
+        if not guided:
+            return prediction
+        unconditional, conditional = prediction.chunk(2)
+        return unconditional + guidance_scale * (conditional - unconditional)
+
+    def _autocast(self) -> torch.autocast:
+        """Half precision by `dtype` alone, whatever context the caller is in: rollout and update must agree.
+
+        No weight cache: one filled during a rollout, without gradients, would be reused by an update.
+        """
+        half = self.dtype != torch.float32
+        return torch.autocast(self.device.type, dtype=self.dtype if half else None, enabled=half, cache_enabled=False)
+
+    def reference(self) -> AbstractContextManager[None]:
+        """Inside, `denoise` is the pretrained policy: the same UNet with its adapter off, without gradients."""
+        if not self.lora_rank:
+            raise UserError("model.lora_rank=0 keeps no pretrained policy to compare with. Use model.lora_rank=4, or "
+                            "an objective without a reference policy.")
+        return lora.lora_off(self.unet)
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents [B, C, H, W] to pictures [B, 3, 8H, 8W] in [0, 1], float32, `vae_batch` at a time."""
+        shift = getattr(self.vae.config, "shift_factor", None) or 0.0
+        latents = latents.float() / self.vae.config.scaling_factor + shift
+        chunks = [self.vae.decode(chunk.to(self.dtype)).sample.float() for chunk in latents.split(self.vae_batch)]
+        return (torch.cat(chunks) / 2 + 0.5).clamp(0, 1)
+
+    # --- what is trained -----------------------------------------------------------------------------------------
+
+    @property
+    def adapter(self) -> str:
+        """What is trained, in a word: `lora r4` or `full`."""
+        return f"lora r{self.lora_rank}" if self.lora_rank else "full"
+
+    def trainable_parameters(self) -> list[nn.Parameter]:
+        """The adapter's parameters, or the whole UNet's; float32."""
+        return [parameter for parameter in self.unet.parameters() if parameter.requires_grad]
+
+    def trainable_state(self) -> dict[str, Tensor]:
+        """Copies on the CPU of all trained tensors, by name."""
+        return copied_state(lora.lora_state(self.unet) if self.lora_rank else self.unet.state_dict())
+
+    def load_trainable_state(self, state: Mapping[str, Tensor]) -> None:
+        """Restores `trainable_state`. Raises UserError if names or shapes are another adapter's."""
+        fits(state, self.trainable_state(), f"model={self.name} ({self.adapter})")
+        if self.lora_rank:
+            lora.load_lora_state(self.unet, dict(state))
+        else:
+            self.unet.load_state_dict(state)
+
+    def export(self, folder: Path | str, *, method: str = "", command: str = "",
+               figures: Mapping[str, float] | None = None) -> Path:
+        """Writes the weights in diffusers' own format and a model card README.md; returns the folder."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.lora_rank:
+            lora.save_lora(self.unet, folder)
+        else:
+            self.unet.save_pretrained(folder / "unet")
+        write_card(folder, name=self.name, base=self.hub or str(self.path), licence=self.licence, adapter=self.adapter,
+                   method=method, command=command, figures=figures or {})
+        return folder

@@ -1,0 +1,23 @@
+"""Stand-ins that are built once for a whole test session."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def sd_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A StableDiffusionPipeline folder, SD 1.x's configuration at reduced width."""
+    from tests import standins
+
+    return standins.stable_diffusion(tmp_path_factory.mktemp("standins") / "stable_diffusion")
+
+
+@pytest.fixture(scope="session")
+def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A transformers CLIP folder for pictures of 32 pixels."""
+    from tests import standins
+
+    return standins.clip(tmp_path_factory.mktemp("standins") / "clip")

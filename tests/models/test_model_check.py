@@ -1,0 +1,73 @@
+"""The static check of conf/model: all problems, before anything is loaded."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from src.models.check import check
+
+
+def problems(**model) -> list[str]:
+    return check({"model": {"_target_": "src.models.diffusion.DiffusionModel", "name": "x", **model}})
+
+
+def test_a_whole_folder_is_fine(sd_folder: Path) -> None:
+    assert problems(path=str(sd_folder), lora_rank=4, vae_batch=8, steps=None, lora_alpha=None) == []
+
+
+def test_other_kinds_of_model_are_left_alone() -> None:
+    assert check({"model": {"_target_": "timm.create_model"}}) == check({}) == []
+
+
+def test_all_problems_at_once(tmp_path: Path) -> None:
+    told = problems(path=str(tmp_path / "nowhere"), lora_rank=-1, vae_batch=0, lora_alpha=0.0, steps=0)
+    assert len(told) == 5
+    for key in ("path", "lora_rank", "vae_batch", "lora_alpha", "steps"):
+        assert any(f"model.{key}=" in message for message in told)
+
+
+def test_folder_without_weights(sd_folder: Path, tmp_path: Path) -> None:
+    assert "model_index.json" in problems(path=str(tmp_path))[0]
+    half = shutil.copytree(sd_folder, tmp_path / "half")
+    (half / "vae" / "diffusion_pytorch_model.safetensors").unlink()
+    assert problems(path=str(half)) == [
+        f"model.path={half}: the folder lacks vae/diffusion_pytorch_model.safetensors. "
+        "Give a folder with all of the model's files."]
+
+
+def test_another_pipeline(sd_folder: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(sd_folder, tmp_path / "other")
+    index = other / "model_index.json"
+    index.write_text(index.read_text().replace("StableDiffusionPipeline", "FluxPipeline"))
+    assert "FluxPipeline" in problems(path=str(other))[0]
+    index.write_text("not json")
+    assert "model_index.json" in problems(path=str(other))[0]
+
+
+def test_hub_id_without_a_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    assert problems(hub="owner/name") == []  # the hub may be within reach
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert "hf download owner/name" in problems(hub="owner/name")[0]
+
+
+def test_cached_weights_are_used_without_a_network(sd_folder: Path, tmp_path: Path, monkeypatch) -> None:
+    from src.models.diffusion import DiffusionModel
+
+    snapshot = tmp_path / "models--owner--name" / "snapshots" / "abc"
+    shutil.copytree(sd_folder, snapshot)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert problems(hub="owner/name") == []
+    assert DiffusionModel(name="x", hub="owner/name").load("cpu").latent_shape == (4, 8, 8)
+
+
+def test_imports_nothing_heavy() -> None:
+    code = ("import sys, src.models.check; "
+            "sys.exit(any(name in sys.modules for name in ('torch', 'diffusers', 'transformers')))")
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
