@@ -23,8 +23,8 @@ def interval(
     Args:
         steps: T; also what `start` and `end` mean when they are None.
         shape: `constant`: `start`, always. `linear`: s_i = start + floor(i (end - start + 1) / stages), at most `end`;
-            the reference's 14 + floor(7 i / 100) is start=14, end=20, stages=100. `stepped`: `values` in turn, each for an
-            equal share of the stages. `list`: `values[i]`.
+            the reference's 14 + floor(7 i / 100) is start=14, end=20, stages=100. `stepped`: `values` in turn, each
+            for an equal share of the stages. `list`: `values[i]`.
     """
     start, end = steps if start is None else start, steps if end is None else end
     if shape == "constant":
@@ -78,7 +78,7 @@ def _values(values: list, shape: str, stages: int, steps: int, prefix: str) -> l
     name = f"{prefix}values"
     found = [text for place, value in enumerate(values) for text in _bound(f"{name}[{place}]", value, steps)]
     if not values:
-        found.append(f"{name} is empty: {prefix}shape={shape} takes its intervals from there; give a list such as [5,10]")
+        found.append(f"{name} is empty: {prefix}shape={shape} takes its intervals from it; give a list such as [5,10]")
     elif shape == "list" and len(values) < stages:
         found.append(
             f"{name} has {len(values)} entries for {stages} stages: shape=list takes one for each stage; "
