@@ -63,8 +63,8 @@ def normalise(
         prompts, trunks: int64 [M].
         history: earlier stages, for `prompt`, `global` and `prompt_center`; trunks live for one stage only.
         kind: `prompt`: mean and std of the prompt's rewards in the window (reference). `trunk`: of the siblings.
-            `global`: of the whole window. `prompt_center`, `trunk_center`: the group's mean, but one std for all groups,
-            that of the residuals; steadier where a prompt is seen rarely, and groups that hardly differ are not blown up.
+            `global`: of the whole window. `prompt_center`, `trunk_center`: the group's mean, but one std,
+            that of all residuals; steadier where a prompt is seen rarely, and small contrasts stay small.
         std_floor: smallest std to divide by, as a share of the std of all rewards in the window.
 
     Returns:
@@ -128,7 +128,7 @@ def advantages(
 def reward_variance(rewards: Tensor, trunks: LongTensor) -> dict[str, float]:
     """Variance of the rewards `within` and `between` trunks, which add up to the whole.
 
-    With little variance within, branches give no contrast. `zero_std` is the share of trunks whose branches score alike.
+    With little variance within, branches give no contrast. `zero_std` is the share of trunks whose branches tie.
     """
     families = rewards.double()[_by_trunk(trunks)]
     spread = families.amax(1) - families.amin(1)
