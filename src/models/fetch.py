@@ -29,6 +29,8 @@ def weights_folder(path: str, files: Files, option: str, patterns: Sequence[str]
     snapshot = cached_snapshot(path)
     if snapshot is None or missing_files(snapshot, files):
         snapshot = _download(path, option, patterns)
+        if lacking := missing_files(snapshot, files):  # older repositories have their weights in another format
+            snapshot = _download(path, option, [name for names in files if names[0] in lacking for name in names])
     if missing := missing_files(snapshot, files):
         raise UserError(f"{option}={path}: the hub repository lacks {', '.join(missing)}. "
                         "Give another id or a local folder.")

@@ -32,6 +32,9 @@ CLIP_FILES: Files = (("config.json",), _TEXT_WEIGHTS, ("tokenizer.json", "vocab.
                      ("preprocessor_config.json", "processor_config.json"))
 CLIP_PATTERNS = ("config.json", "model.safetensors", "tokenizer*", "vocab.json", "merges.txt",
                  "special_tokens_map.json", "*processor_config.json")
+OPEN_CLIP_FILES: Files = (("open_clip_config.json",),
+                          ("open_clip_model.safetensors", "open_clip_pytorch_model.bin"))
+OPEN_CLIP_PATTERNS = ("open_clip_config.json", "open_clip_model.safetensors", "tokenizer*", "vocab.json", "merges.txt")
 
 
 def local_path(path: str) -> Path | None:

@@ -1,0 +1,68 @@
+"""Scores that are safe to train on: a reward that fails is told with its prompts and pictures, and never trains."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from src.core.errors import FAILED_RUN, UserError
+from src.rewards.base import Reward
+
+KEPT = 16  # pictures saved at most
+
+
+def checked_scores(reward: Reward, images: Tensor, prompts: Sequence[str], folder: Path) -> Tensor:
+    """`reward(images, prompts)` as float32 [B], on the pictures' device.
+
+    Raises UserError if the reward raises, gives anything but one number per picture, or a number that is not finite;
+    the pictures and prompts concerned are then in `folder`/failed_reward.
+    """
+    try:
+        scores = reward(images, list(prompts))
+    except Exception as error:
+        problem = f"raised {type(error).__name__}: {error}"
+        raise _failure(reward, images, prompts, folder, problem, range(len(images)), _advice(error)) from error
+    if not isinstance(scores, Tensor) or scores.shape != (len(images),):
+        problem = f"returned {_described(scores)} for {len(images)} pictures"
+        fix = f"return one float per picture: a tensor of shape ({len(images)},)"
+        raise _failure(reward, images, prompts, folder, problem, range(len(images)), fix)
+    scores = scores.detach().float().to(images.device)
+    if bad := (~scores.isfinite()).nonzero().flatten().tolist():
+        share = f"{len(bad)} of {len(images)} pictures, first {prompts[bad[0]]!r}"
+        problem = f"returned {scores[bad[0]].item()} for {share}"
+        fix = "look at these pictures; a score must be a finite number"
+        raise _failure(reward, images, prompts, folder, problem, bad, fix)
+    return scores
+
+
+def _advice(error: Exception) -> str:
+    if isinstance(error, torch.OutOfMemoryError):
+        return "lower reward.batch_size"
+    return "mend the reward, or take another one (reward=...)"
+
+
+def _described(scores: Any) -> str:
+    return f"a tensor of shape {tuple(scores.shape)}" if isinstance(scores, Tensor) else f"a {type(scores).__name__}"
+
+
+def _failure(reward: Reward, images: Tensor, prompts: Sequence[str], folder: Path, problem: str, rows: Sequence[int],
+             fix: str) -> UserError:
+    name = getattr(reward, "name", type(reward).__name__)
+    kept = _keep(images, prompts, folder / "failed_reward", problem, list(rows)[:KEPT])
+    return UserError(f"reward {name} {problem}", f"pictures and prompts are in {kept}, and nothing was trained on them",
+                     fix, exit_code=FAILED_RUN)
+
+
+def _keep(images: Tensor, prompts: Sequence[str], folder: Path, problem: str, rows: Sequence[int]) -> Path:
+    """Saves NNN.png and NNN.txt (prompt, then problem) for each row; returns the folder."""
+    from torchvision.utils import save_image
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for row in rows:
+        save_image(images[row].detach().float().nan_to_num().cpu(), folder / f"{row:03d}.png")
+        (folder / f"{row:03d}.txt").write_text(f"{prompts[row]}\n{problem}\n", encoding="utf-8")
+    return folder
