@@ -52,7 +52,11 @@ class Ddim:
         _refuse_broken_list(timesteps, steps, scheduler.config)
         now = scheduler.alphas_cumprod.cpu().double()[timesteps]
         if now[0] == 0 and scheduler.config.prediction_type == "epsilon":
-            raise UserError("zero terminal SNR with epsilon prediction: pure noise holds no x_0; use v_prediction")
+            raise UserError(
+                "prediction_type=epsilon with rescale_betas_zero_snr=True",
+                "pure noise holds no x_0",
+                "use a model with v_prediction",
+            )
         previous = torch.cat([now[1:], torch.as_tensor(scheduler.final_alpha_cumprod).cpu().double().reshape(1)])
         sigma = eta * ((1 - previous) / (1 - now) * (1 - now / previous)).clamp(min=0).sqrt()
         weights = _mean_weights(now, previous, sigma, scheduler.config.prediction_type)
@@ -122,15 +126,16 @@ def _refuse_unsupported(scheduler: DDIMScheduler, steps: int, eta: float) -> Non
     for switch in ("clip_sample", "thresholding"):
         if config.get(switch):
             raise UserError(
-                f"the model's scheduler has {switch}=True: a clipped step is not Gaussian and has no log-probability; "
-                f"set {switch} to false in scheduler/scheduler_config.json"
+                f"{switch}=True in the model's scheduler",
+                "a clipped step is not Gaussian and has no log-probability",
+                f"set {switch} to false in scheduler/scheduler_config.json",
             )
     if config.prediction_type not in ("epsilon", "sample", "v_prediction"):
-        raise UserError(f"prediction_type={config.prediction_type!r}: only epsilon, sample and v_prediction are known")
+        raise UserError(f"prediction_type={config.prediction_type}", "a model predicts epsilon, sample or v_prediction")
     if not 0 <= eta <= 1:
-        raise UserError(f"eta={eta} is outside [0, 1]; 1 is the reference, 0 is for sampling only")
+        raise UserError(f"eta={eta}", "must lie in [0, 1]", "1 is the reference, 0 is for sampling only")
     if not 1 <= steps <= config.num_train_timesteps:
-        raise UserError(f"steps={steps}: the model knows 1 to {config.num_train_timesteps} denoising steps")
+        raise UserError(f"steps={steps}", f"the model can take 1 to {config.num_train_timesteps} denoising steps")
 
 
 def _refuse_broken_list(timesteps: Tensor, steps: int, config: dict) -> None:
@@ -138,6 +143,7 @@ def _refuse_broken_list(timesteps: Tensor, steps: int, config: dict) -> None:
     sound = len(timesteps) == steps and timesteps[-1] >= 0 and timesteps[0] < config["num_train_timesteps"]
     if not sound or not (timesteps[1:] < timesteps[:-1]).all():
         raise UserError(
-            f"steps={steps} with {config['timestep_spacing']} spacing: the scheduler's timesteps are not a chain "
-            f"({len(timesteps)} entries from {timesteps[0]} to {timesteps[-1]}); choose another number of steps"
+            f"steps={steps} with timestep_spacing={config['timestep_spacing']}",
+            f"the scheduler's list, {len(timesteps)} entries from {timesteps[0]} to {timesteps[-1]}, is not a chain",
+            "choose another number of steps",
         )

@@ -5,6 +5,8 @@ Pure Python, so that the static check can use it before anything heavy is import
 
 from collections.abc import Sequence
 
+from src.core.errors import describe, did_you_mean
+
 SHAPES = ("constant", "linear", "stepped", "list")
 
 
@@ -47,14 +49,17 @@ def problems(
 ) -> list[str]:
     """What is wrong with a schedule, one message each (value, rule, fix); empty if every stage has 1 to T steps."""
     if shape not in SHAPES:
-        return [f"{prefix}shape={shape}: no such schedule; take one of {', '.join(SHAPES)}"]
+        return [describe(f"{prefix}shape={shape}", "there is no such schedule", did_you_mean(str(shape), SHAPES))]
     used = {"constant": ("start",), "linear": ("start", "end")}.get(shape, ())
     bounds = {name: value for name, value in (("start", start), ("end", end)) if name in used and value is not None}
     found = [text for name, value in bounds.items() for text in _bound(prefix + name, value, steps)]
     if shape == "linear" and not found and (end or steps) < (start or steps):
         found.append(
-            f"{prefix}start={start or steps} is larger than {prefix}end={end or steps}: a linear interval grows; "
-            f"swap the two, or use {prefix}shape=list"
+            describe(
+                f"{prefix}start={start or steps} and {prefix}end={end or steps}",
+                "a linear interval grows",
+                f"swap the two, or use {prefix}shape=list",
+            )
         )
     if shape in ("stepped", "list"):
         found += _values(list(values or ()), shape, stages, steps, prefix)
@@ -63,14 +68,12 @@ def problems(
 
 def _bound(name: str, value: object, steps: int) -> list[str]:
     if isinstance(value, bool) or not isinstance(value, int):
-        return [f"{name}={value}: an interval is a whole number of denoising steps; give an integer from 1 to {steps}"]
+        return [describe(f"{name}={value}", "an interval is a whole number of denoising steps", f"give 1 to {steps}")]
     if value < 1:
-        return [f"{name}={value}: the interval is at least one denoising step; give 1 to {steps}"]
+        return [describe(f"{name}={value}", "an interval has at least one denoising step", f"give 1 to {steps}")]
     if value > steps:
-        return [
-            f"{name}={value}: the interval cannot be longer than the {steps} denoising steps; "
-            f"lower it to at most {steps} or raise steps"
-        ]
+        rule = f"an interval cannot be longer than the {steps} denoising steps"
+        return [describe(f"{name}={value}", rule, f"lower it to {steps} or less, or raise steps")]
     return []
 
 
@@ -78,15 +81,14 @@ def _values(values: list, shape: str, stages: int, steps: int, prefix: str) -> l
     name = f"{prefix}values"
     found = [text for place, value in enumerate(values) for text in _bound(f"{name}[{place}]", value, steps)]
     if not values:
-        found.append(f"{name} is empty: {prefix}shape={shape} takes its intervals from it; give a list such as [5,10]")
+        rule = f"{prefix}shape={shape} takes its intervals from there"
+        found.append(describe(f"{name}=[]", rule, "give a list such as [5,10]"))
     elif shape == "list" and len(values) < stages:
-        found.append(
-            f"{name} has {len(values)} entries for {stages} stages: shape=list takes one for each stage; "
-            f"add {stages - len(values)}, or use {prefix}shape=stepped, which spreads them"
-        )
+        rule = f"shape=list takes one for each of the {stages} stages"
+        fix = f"add {stages - len(values)}, or use {prefix}shape=stepped, which spreads them"
+        found.append(describe(f"{name} has {len(values)} entries", rule, fix))
     elif shape == "stepped" and len(values) > stages:
-        found.append(
-            f"{name} has {len(values)} entries for {stages} stages: some would never be used; "
-            f"remove {len(values) - stages}, or raise stages"
-        )
+        rule = f"with {stages} stages some would never be used"
+        fix = f"remove {len(values) - stages}, or raise stages"
+        found.append(describe(f"{name} has {len(values)} entries", rule, fix))
     return found

@@ -171,6 +171,7 @@ def _refuse_not_finite(values: Tensor, name: str = "rewards") -> None:
     if len(bad):
         first = int(bad[0])
         raise UserError(
-            f"{name}[{first}] = {values[first].item()} ({len(bad)} of {len(values)} are not finite): "
-            "such a sample must never train; check the reward"
+            f"{name}[{first}]={values[first].item()}",
+            f"a sample whose reward is not finite never trains, and {len(bad)} of {len(values)} are not",
+            "check the reward",
         )

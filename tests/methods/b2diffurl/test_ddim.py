@@ -180,7 +180,7 @@ def test_zero_terminal_snr_works_for_v_prediction():
         ({}, 10, 1.5, "eta=1.5"),
         ({}, 10, -0.1, "eta=-0.1"),
         ({"timestep_spacing": "trailing"}, 61, 1.0, "not a chain"),  # diffusers' list has 62 entries and ends with -1
-        ({"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}, 10, 1.0, "zero terminal SNR"),
+        ({"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}, 10, 1.0, "zero_snr"),
     ],
 )
 def test_unsupported_schedulers_are_refused_by_name(options, steps, eta, words):

@@ -1,24 +1,24 @@
 """DDPO: policy gradient with importance sampling and PPO's clip.
 
-Black et al., *Training Diffusion Models with Reinforcement Learning*, arXiv 2305.13301; Schulman et al., arXiv 1707.06347.
+Black et al., *Training Diffusion Models with Reinforcement Learning*, arXiv 2305.13301; PPO: arXiv 1707.06347.
 """
+
+from typing import Literal
 
 import torch
 from torch import Tensor
-
-from src.methods.b2diffurl.objectives.weighting import Weighting
 
 
 class DDPO:
     """max(-A r, -A clip(r, 1 - eps, 1 + eps)) with r = (pi_theta / pi_old)^w, for each (sample, step) pair.
 
-    Log-probabilities are averages over latent dimensions, so ratios differ from 1 by 1e-4 to 1e-3: B2's clip range of 0.1
-    practically never binds, DDPO's own 1e-4 does.
+    Log-probabilities are averages over latent dimensions, so ratios differ from 1 by 1e-4 to 1e-3: B2's clip range of
+    0.1 practically never binds, DDPO's own 1e-4 does.
     """
 
     needs_reference: bool = False  # whether the pretrained policy's log-probabilities are wanted too
 
-    def __init__(self, *, clip_range: float = 0.1, weighting: Weighting = "none") -> None:
+    def __init__(self, *, clip_range: float = 0.1, weighting: Literal["none", "sigma"] = "none") -> None:
         self.clip_range = clip_range
         self.weighting = weighting
 

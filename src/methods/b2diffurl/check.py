@@ -1,0 +1,139 @@
+"""Rules that tie the method's options together; pure Python, asked before anything heavy is imported.
+
+Types and names of options are checked elsewhere: a value of the wrong type is passed over here.
+"""
+
+import math
+from typing import Any
+
+from src.core.errors import describe, did_you_mean
+from src.methods.b2diffurl import schedule
+
+NORMALISERS = ("prompt", "trunk", "global", "prompt_center", "trunk_center")
+SELECTIONS = ("reference", "all", "best_worst")
+# option -> (smallest value, whether the smallest itself is allowed, a hint)
+RANGES: dict[str, tuple[int, bool, str]] = {
+    "stages": (1, True, "the reference takes 100"),
+    "prompts_per_stage": (1, True, "the reference takes 256 trunks a stage"),
+    "branches": (1, True, "1 is sampling without branches"),
+    "steps": (1, True, "the reference takes 20 denoising steps"),
+    "inner_epochs": (1, True, "the reference takes 2"),
+    "samples_per_update": (1, True, "the reference takes 128 samples per optimiser step"),
+    "micro_batch": (1, True, "as many (sample, step) pairs as fit into memory with their gradients"),
+    "rollout_batch": (1, True, "as many pictures as fit into memory without gradients"),
+    "eval_prompts": (1, True, "prompts of each split in an evaluation"),
+    "eval_images": (1, True, "pictures per prompt in an evaluation; diversity needs 2"),
+    "curve_images": (1, True, "pictures per prompt in the evaluations of the curve"),
+    "eval_every": (0, True, "0 is never"),
+    "history": (0, True, "0 compares within a stage, the reference takes 8"),
+    "std_floor": (0, True, "it is a share of the rewards' standard deviation"),
+    "guidance_scale": (0, True, "1 is no guidance, the reference takes 5"),
+    "eta": (0, False, "1 is the reference; at 0 a step is no random action and has no probability"),
+    "advantage_clip": (0, False, "null is no clip, the reference takes 5"),
+    "positive_weight": (0, True, "0 leaves positive samples out"),
+    "negative_weight": (0, True, "0 leaves negative samples out"),
+    "lr": (0, False, "the reference takes 1e-4"),
+    "weight_decay": (0, True, "the reference takes 1e-4"),
+    "grad_clip": (0, False, "null is no clip, the reference takes 1"),
+}
+
+
+def check(cfg: dict[str, Any]) -> list[str]:
+    """Everything that contradicts in `cfg["method"]`, one message each: value, rule, fix."""
+    method = cfg.get("method") or {}
+    found = [text for name in RANGES for text in _range(name, method.get(name))]
+    found += _choice(method, "normaliser", NORMALISERS) + _choice(method, "selection", SELECTIONS)
+    found += _eta(method) + _betas(method) + _interval(method) + _normaliser(method)
+    return found + _thresholds(method) + _weights(method) + _objective(method)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _range(name: str, value: Any) -> list[str]:
+    if not _number(value):
+        return []
+    low, included, hint = RANGES[name]
+    if math.isfinite(value) and (value > low or (included and value == low)):
+        return []
+    return [describe(f"method.{name}={value}", f"must be {'at least' if included else 'larger than'} {low}", hint)]
+
+
+def _choice(method: dict, name: str, known: tuple[str, ...]) -> list[str]:
+    value = method.get(name)
+    if value is None or value in known:
+        return []
+    return [describe(f"method.{name}={value}", f"there is no such {name}", did_you_mean(str(value), known))]
+
+
+def _eta(method: dict) -> list[str]:
+    eta = method.get("eta")
+    return [describe(f"method.eta={eta}", "must be at most 1", "1 is DDPM's noise")] if _number(eta) and eta > 1 else []
+
+
+def _betas(method: dict) -> list[str]:
+    betas = method.get("betas")
+    if not isinstance(betas, list | tuple) or all(not _number(beta) or 0 <= beta < 1 for beta in betas):
+        return []
+    return [describe(f"method.betas={list(betas)}", "both lie in [0, 1)", "the reference takes [0.9,0.999]")]
+
+
+def _interval(method: dict) -> list[str]:
+    given, stages, steps = method.get("interval"), method.get("stages"), method.get("steps")
+    if not isinstance(given, dict) or not all(isinstance(value, int) and value > 0 for value in (stages, steps)):
+        return []
+    known = ("shape", "start", "end", "values")
+    found = [
+        describe(f"method.interval.{key}", "there is no such option", did_you_mean(str(key), known))
+        for key in given
+        if key not in known
+    ]
+    options = {key: value for key, value in given.items() if key in known}
+    return found + schedule.problems(stages=stages, steps=steps, prefix="method.interval.", **options)
+
+
+def _normaliser(method: dict) -> list[str]:
+    kind = method.get("normaliser")
+    if method.get("branches") != 1:
+        return []
+    if kind in ("trunk", "trunk_center"):
+        rule = "a trunk's only branch has no siblings to compare with"
+        fix = "set method.branches to 2 or more, or method.normaliser=prompt"
+        return [describe(f"method.normaliser={kind} with method.branches=1", rule, fix)]
+    if method.get("prompts_per_stage") == 1 and method.get("history") == 0:
+        value = "method.prompts_per_stage=1 with method.branches=1 and method.history=0"
+        return [describe(value, "a stage's only reward has nothing to compare with", "raise any of the three")]
+    return []
+
+
+def _thresholds(method: dict) -> list[str]:
+    low, high = method.get("negative_threshold"), method.get("positive_threshold")
+    if method.get("selection") != "reference" or not (_number(low) and _number(high)):
+        return []
+    value = f"method.negative_threshold={low} with method.positive_threshold={high}"
+    if not low <= high:
+        rule = "the same branch would be both a good and a bad example"
+        return [describe(value, rule, "lower the negative one; the reference takes -0.5 and 0.5")]
+    branches = method.get("branches")
+    if method.get("normaliser") != "trunk" or not isinstance(branches, int) or branches < 2:
+        return []
+    limit = math.sqrt(branches - 1)  # of a z-score among that many values
+    if high > limit and low < -limit:
+        rule = f"a z-score among {branches} siblings stays within +-{limit:.2f}, so nothing would train"
+        return [describe(value, rule, "bring them nearer to 0, or add branches")]
+    return []
+
+
+def _weights(method: dict) -> list[str]:
+    if method.get("positive_weight") == 0 and method.get("negative_weight") == 0:
+        value = "method.positive_weight=0 with method.negative_weight=0"
+        return [describe(value, "nothing would train", "the reference takes 1 for both")]
+    return []
+
+
+def _objective(method: dict) -> list[str]:
+    clip_range = (method.get("objective") or {}).get("clip_range")
+    if not _number(clip_range) or 0 < clip_range < 1:
+        return []
+    return [describe(f"objective.clip_range={clip_range}", "must lie between 0 and 1", "presets take 0.1 and 0.0001")]
