@@ -1,0 +1,1 @@
+"""Plumbing of a run. Nothing in here knows a method by name."""

@@ -1,0 +1,93 @@
+"""What core adds to every run: seeds per epoch, stopping between batches, a checkpoint that names its owner."""
+
+import random
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from src.core import signals
+from src.core.results import Results
+
+
+class RunState(Callback):
+    """Makes an interrupted and continued run equal to one that was not.
+
+    Every epoch starts from a seed of its own, so that no generator state has to survive: dropout, shuffling and
+    augmentation of epoch e depend on (seed, e, rank) only.
+    """
+
+    def __init__(self, seed: int, first_epoch: int, results: Results) -> None:
+        self.seed, self.first_epoch, self.results = seed, first_epoch, results
+        self.training_began = False
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # The first epoch's data order is drawn before on_train_epoch_start, later epochs' after it.
+        seed_everything(self.seed, self.first_epoch, trainer.global_rank)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        signals.install()
+        self.training_began = True
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        stop_together(trainer)
+        for logger in trainer.loggers:
+            if hasattr(logger, "epoch"):
+                logger.epoch = trainer.current_epoch
+        seed_everything(self.seed, trainer.current_epoch, trainer.global_rank)
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        stop_together(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.results.save("running")
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        signals.install()
+
+    def on_test_batch_start(self, trainer: Trainer, pl_module: LightningModule, *_: Any, **__: Any) -> None:
+        stop_together(trainer)
+
+    def on_validation_batch_start(self, trainer: Trainer, pl_module: LightningModule, *_: Any, **__: Any) -> None:
+        stop_together(trainer)
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        if hasattr(pl_module, "identity"):
+            checkpoint["identity"] = dict(pl_module.identity())
+        close_epoch(checkpoint["loops"]["fit_loop"])
+
+
+def stop_together(trainer: Trainer) -> None:
+    """Raise ``StopRun`` on every rank at the same batch if any rank was asked to stop."""
+    wanted = signals.requested()
+    if trainer.world_size > 1 and trainer.strategy.reduce_boolean_decision(wanted is not None, all=False):
+        raise signals.StopRun(wanted or 15)
+    signals.check_stop()
+
+
+def seed_everything(seed: int, epoch: int, rank: int = 0) -> None:
+    """Seed Python, NumPy and torch from (seed, epoch, rank); epoch -1 is for what comes before training."""
+    state = np.random.SeedSequence([seed % 2**32, epoch + 1, rank]).generate_state(3)
+    random.seed(int(state[0]))
+    np.random.seed(int(state[1]))
+    torch.manual_seed(int(state[2]))
+
+
+def close_epoch(loop: dict[str, Any]) -> None:
+    """Mark the epoch as completed in a checkpoint of ``on_train_epoch_end``.
+
+    Lightning counts it only after that hook; a run continued from such a checkpoint would ask for the data of the
+    finished epoch once more.
+    """
+    progress = loop["epoch_progress"]
+    for scope in ("total", "current"):
+        progress[scope]["completed"] = progress[scope]["processed"]
+    batches = loop["epoch_loop.batch_progress"]
+    batches["current"] = dict.fromkeys(batches["current"], 0)
+    batches["is_last_batch"] = False
+
+
+def finished_epochs(checkpoint: dict[str, Any]) -> int:
+    """Number of epochs a checkpoint has behind it."""
+    return int(checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["completed"])

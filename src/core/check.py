@@ -1,0 +1,144 @@
+"""Everything that can be known before torch is imported: names, types, and each part's own rules."""
+
+import contextlib
+import importlib.util
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from src.core import annotation, signature
+from src.core.errors import Problems, UserError, describe, did_you_mean
+
+ALLOWED = ("src.", "tests.", "lightning.", "torch.", "torchvision.", "torchmetrics.", "timm.", "transformers.",
+           "diffusers.")
+RESERVED = {"_target_", "_partial_", "_args_", "_convert_", "_recursive_"}
+SUPPLIED_BY_CORE = {"logger", "callbacks", "default_root_dir"}
+PARTS = ("models", "data", "rewards")
+RUN_KEYS: dict[str, tuple[tuple[type, ...], str]] = {
+    "seed": ((int,), "a whole number"),
+    "mode": ((str,), "train, eval or sample"),
+    "name": ((str, int, type(None)), "text"),
+    "output_dir": ((str,), "a folder"),
+    "run_dir": ((str, type(None)), "a folder"),
+    "resume": ((str, type(None)), "auto or a run folder"),
+    "ckpt": ((str, type(None)), "a checkpoint file, a run folder or latest"),
+    "prompts": ((list, type(None)), "a list, as in prompts='[\"a red circle\"]'"),
+}
+
+
+def check(cfg: dict[str, Any]) -> None:
+    """Raise ``Problems`` with all of them at once if this resolved configuration cannot run."""
+    problems = run_level(cfg)
+    for path, node in targets(cfg):
+        problems += [line for line in check_target(path, node) if not _repeats(line, problems)]
+    problems += cross_field(cfg, tolerant=bool(problems))
+    if problems:
+        raise Problems(problems)
+
+
+def run_level(cfg: dict[str, Any]) -> list[str]:
+    """Problems of the keys at the top of config.yaml."""
+    problems = []
+    for key, (kinds, rule) in RUN_KEYS.items():
+        value = cfg.get(key)
+        if not isinstance(value, kinds) or isinstance(value, bool):
+            problems.append(describe(f"{key}={value}", f"must be {rule}"))
+    if isinstance(cfg.get("mode"), str) and cfg["mode"] not in ("train", "eval", "sample"):
+        problems.append(describe(f"mode={cfg['mode']}", "there is no such mode",
+                                 did_you_mean(cfg["mode"], ["train", "eval", "sample"])))
+    if cfg.get("mode") == "sample" and not cfg.get("prompts"):
+        problems.append(describe("prompts=null", "mode=sample needs prompts", "add prompts='[\"...\"]'"))
+    if not (cfg.get("method") or {}).get("_target_"):
+        problems.append(describe("method", "no method was chosen", "add method=<name>"))
+    return problems
+
+
+def targets(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every dict with a ``_target_`` and its dotted path, outer ones first."""
+    if isinstance(node, dict):
+        if node.get("_target_") is not None:
+            yield path, node
+        for key, child in node.items():
+            yield from targets(child, f"{path}.{key}" if path else str(key))
+    elif isinstance(node, list):
+        for index, child in enumerate(node):
+            yield from targets(child, f"{path}[{index}]")
+
+
+def check_target(path: str, node: dict[str, Any]) -> list[str]:
+    """Problems of one node: a target that is not there, unknown or missing keys, wrong types."""
+    target = node["_target_"]
+    if not isinstance(target, str) or not target.startswith(ALLOWED):
+        return [describe(f"{path}._target_={target}", f"must start with one of {', '.join(ALLOWED)}")]
+    try:
+        known = signature.read(target)
+    except signature.TargetError as error:
+        return [describe(f"{path}._target_={target}", str(error))]
+    return [] if known is None else check_arguments(path, node, known)
+
+
+def check_arguments(path: str, node: dict[str, Any], known: signature.Signature) -> list[str]:
+    """Compare a node's keys and values with the constructor's keyword arguments."""
+    problems = []
+    given = {key: value for key, value in node.items() if key not in RESERVED}
+    for key, value in given.items():
+        argument = known.arguments.get(key)
+        if argument is not None:
+            rule = annotation.mismatch(value, argument.annotation)
+            problems += [describe(f"{path}.{key}={_short(value)}", rule)] if rule else []
+        elif not known.open:
+            problems.append(describe(f"{path}.{key}={_short(value)}", f"{node['_target_']} has no argument {key}",
+                                     did_you_mean(key, known.arguments)))
+    if not node.get("_partial_") and not node.get("_args_"):
+        problems += [describe(f"{path}.{key}", f"{node['_target_']} needs a value for it", f"add {path}.{key}=...")
+                     for key, argument in known.arguments.items()
+                     if argument.required and key not in given and key not in SUPPLIED_BY_CORE]
+    return problems
+
+
+def cross_field(cfg: dict[str, Any], tolerant: bool) -> list[str]:
+    """Ask each part's own ``check.py``. ``tolerant``: values are known to be wrong, so its crash means nothing."""
+    problems: list[str] = []
+    for file in rule_files(cfg):
+        try:
+            problems += load_rules(file)(cfg)
+        except UserError as error:
+            problems += error.lines()
+        except Exception:
+            if not tolerant:
+                raise
+    return problems
+
+
+def rule_files(cfg: dict[str, Any]) -> list[Path]:
+    """``check.py`` beside the method and in ``src/models``, ``src/data``, ``src/rewards``, where there is one."""
+    folders = [signature.ROOT / "src" / part for part in PARTS]
+    target = (cfg.get("method") or {}).get("_target_")
+    if isinstance(target, str) and target.startswith(ALLOWED):
+        with contextlib.suppress(signature.TargetError):
+            folders.insert(0, signature.locate(target)[0].parent)
+    return [folder / "check.py" for folder in folders if (folder / "check.py").is_file()]
+
+
+def load_rules(file: Path) -> Callable[[dict[str, Any]], list[str]]:
+    """The ``check`` function of a file, loaded by path: importing its package could import torch."""
+    name = ".".join(file.relative_to(signature.ROOT).with_suffix("").parts) + "__rules"
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{file} cannot be loaded")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.check
+
+
+def _repeats(line: str, earlier: list[str]) -> bool:
+    """Whether the same fault was reported for the node this one is an interpolation of (model and method.model)."""
+    head, _, fault = line.partition(": ")
+    name = head.split("=")[0]
+    return any(other.partition(": ")[2] == fault and name.endswith("." + other.split("=")[0].split(":")[0])
+               for other in earlier)
+
+
+def _short(value: Any) -> str:
+    text = "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,122 @@
+"""checkpoints/last.ckpt after every epoch, written so that a crash never leaves the run without one."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+
+from src.core.errors import FAILED_RUN, UserError
+from src.core.resume import damage
+
+
+class RunCheckpoint(Checkpoint):
+    """Keeps ``last.ckpt``, the one before it as ``last-prev.ckpt``, and ``best.ckpt`` if a metric is named.
+
+    Saves only at the end of an epoch: that state can be continued exactly.
+    """
+
+    def __init__(
+        self, *, every_n_epochs: int = 1, monitor: str | None = None, mode: Literal["max", "min"] = "max"
+    ) -> None:
+        self.every_n_epochs, self.monitor, self.mode = max(every_n_epochs, 1), monitor, mode
+        self.best_value: float | None = None
+        self._verified = False
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save if this epoch is due, the last one, or the best so far."""
+        finished = trainer.current_epoch + 1
+        last = trainer.should_stop or finished == trainer.max_epochs
+        better = self._is_better(trainer)
+        if not (last or better or finished % self.every_n_epochs == 0):
+            return
+        folder = Path(trainer.default_root_dir) / "checkpoints"
+        draft = folder / "draft.ckpt"
+        if trainer.is_global_zero:
+            folder.mkdir(parents=True, exist_ok=True)
+        trainer.save_checkpoint(draft, weights_only=False)
+        if trainer.is_global_zero:
+            self._verify(draft)
+            put_in_place(draft, folder / "last.ckpt", folder / "last-prev.ckpt")
+            if better:
+                copy_in_place(folder / "last.ckpt", folder / "best.ckpt")
+        trainer.strategy.barrier("checkpoint in place")
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best_value": self.best_value}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best_value = state_dict["best_value"]
+
+    def _is_better(self, trainer: Trainer) -> bool:
+        value = trainer.callback_metrics.get(self.monitor) if self.monitor else None
+        if value is None or not torch.isfinite(torch.as_tensor(value)).all():
+            return False
+        now, best = float(value), self.best_value
+        if best is None or (now > best if self.mode == "max" else now < best):
+            self.best_value = now
+            return True
+        return False
+
+    def _verify(self, draft: Path) -> None:
+        """Once a run: a checkpoint that cannot be read back must fail in the first epoch, not at the resume."""
+        if self._verified:
+            return
+        try:
+            torch.load(draft, weights_only=True, map_location="cpu", mmap=True)
+        except Exception as error:
+            reason = str(error).splitlines()[0]
+            raise UserError(draft, f"the checkpoint holds more than tensors and plain containers ({reason})",
+                            "convert what on_save_checkpoint stores", FAILED_RUN) from error
+        self._verified = True
+
+
+def put_in_place(draft: Path, last: Path, previous: Path) -> None:
+    """Make a finished draft the last checkpoint; at every moment one of ``last`` and ``previous`` is complete."""
+    with draft.open("rb") as stream:
+        os.fsync(stream.fileno())
+    if last.is_file():
+        os.replace(last, previous)
+    os.replace(draft, last)
+
+
+def copy_in_place(source: Path, target: Path) -> None:
+    """Copy with an atomic last step; a hard link where the disk has them."""
+    draft = target.with_suffix(".tmp")
+    draft.unlink(missing_ok=True)
+    try:
+        os.link(source, draft)
+    except OSError:
+        shutil.copyfile(source, draft)
+    os.replace(draft, target)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read a checkpoint without running code from it. Raises ``UserError`` if it is missing, damaged or foreign."""
+    if not path.is_file():
+        raise UserError(path, "there is no such checkpoint", "give a .ckpt file or a run folder")
+    if fault := damage(path):
+        raise UserError(path, f"the checkpoint is damaged ({fault})", "use an older one, such as last-prev.ckpt")
+    try:
+        content = torch.load(path, weights_only=True, map_location="cpu")
+    except Exception as error:
+        raise UserError(path, f"not a checkpoint of plain containers ({str(error).splitlines()[0]})") from error
+    if not isinstance(content, dict) or "state_dict" not in content:
+        raise UserError(path, "this file is no training checkpoint", "give checkpoints/last.ckpt of a run")
+    return content
+
+
+def check_identity(content: dict[str, Any], module: LightningModule, path: Path) -> None:
+    """Raise ``UserError`` naming both sides if the checkpoint belongs to another method or model."""
+    if not hasattr(module, "identity"):
+        return
+    stored, own = content.get("identity") or {}, dict(module.identity())
+    wrong = [key for key in {**own, **stored} if stored.get(key) != own.get(key)]
+    if wrong:
+        there = ", ".join(f"{key}={stored.get(key)}" for key in wrong)
+        here = ", ".join(f"{key}={own.get(key)}" for key in wrong)
+        raise UserError(path, f"the checkpoint is of {there}, this run is {here}",
+                        "choose the checkpoint's method and model, or another checkpoint")

@@ -1,0 +1,80 @@
+"""What may be typed after ``python -m src.run``: overrides, ``--config-dir``, help, and Hydra's own flags."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from src.core.compose import CONF, ROOT
+from src.core.errors import UserError, did_you_mean
+
+HYDRA_FLAGS = ("--multirun", "-m", "--cfg", "-c", "--info", "-i", "--resolve", "--package", "-p", "--hydra-help",
+               "--version", "--shell-completion", "-sc")
+HELP = """\
+python -m src.run [key=value ...]            trains; `make run` is the same with everything set up first
+
+  python -m src.run method=b2diffurl reward=clip      python -m src.run debug=tiny          every phase, < 1 minute
+  python -m src.run resume=auto                       python -m src.run mode=eval ckpt=latest
+  python -m src.run mode=sample ckpt=latest prompts='["a red circle above a blue square"]'
+
+Parts to choose from (group=option):
+{groups}
+Keys of every run:  seed  name  mode=train|eval|sample  resume=auto|<folder>  ckpt=latest|<file>  output_dir  run_dir
+Deeper keys:        method.<key>  trainer.max_epochs  ...   --cfg job lists them all, --cfg job -p method one part
+Several runs:       -m seed=0,1,2                           Hydra's own help: --hydra-help
+"""
+GROUPS = ("method", "model", "data", "reward", "objective", "trainer", "logger", "debug", "experiment", "sweep")
+
+
+@dataclass
+class Arguments:
+    """The command line, taken apart."""
+
+    overrides: list[str] = field(default_factory=list)
+    roots: list[Path] = field(default_factory=list)
+    help: bool = False
+    hydra: bool = False
+    multirun: bool = False
+
+
+def parse(argv: Sequence[str]) -> Arguments:
+    """Split flags from overrides. Raises ``UserError`` for flags that do not exist."""
+    found, words = Arguments(), list(argv)
+    while words:
+        word = words.pop(0)
+        if word in ("--help", "-h"):
+            found.help = True
+        elif word in ("--config-dir", "-cd") and words:
+            found.roots.append(_folder(words.pop(0)))
+        elif word in HYDRA_FLAGS:
+            found.hydra = True
+            found.multirun |= word in ("--multirun", "-m")
+            if word in ("--cfg", "-c", "--package", "-p") or (word in ("--info", "-i") and _is_word(words)):
+                words[:1] = []
+        elif word.startswith("-"):
+            raise UserError(word, "there is no such flag; settings are written key=value",
+                            did_you_mean(word, ["--help", "--config-dir", *HYDRA_FLAGS], show_all=0))
+        else:
+            found.overrides.append(word)
+    return found
+
+
+def help_text(roots: Sequence[Path] = ()) -> str:
+    """The answer to ``--help``; reads folder listings only."""
+    lines = []
+    for group in GROUPS:
+        names = sorted({path.stem for root in (CONF, ROOT / "experiments", *roots)
+                        for path in (root / group).glob("*.yaml")} - {"none"})
+        if names:
+            lines.append(f"  {group:<11}{', '.join(names)}")
+    return HELP.format(groups="\n".join(lines))
+
+
+def _folder(text: str) -> Path:
+    path = Path(text)
+    if not path.is_dir():
+        raise UserError(f"--config-dir {text}", "there is no such folder")
+    return path.resolve()
+
+
+def _is_word(words: Sequence[str]) -> bool:
+    return bool(words) and "=" not in words[0] and not words[0].startswith("-")

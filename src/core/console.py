@@ -1,0 +1,96 @@
+"""All text a run prints: notes, errors, the banner at the start, the table at the end."""
+
+import os
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+
+from src.core.errors import UserError
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+
+def is_main_process() -> bool:
+    """Whether this process is the one that speaks: rank 0, or the only one."""
+    return all(os.environ.get(name, "0") in ("", "0") for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
+
+
+def note(text: str) -> None:
+    """One line of information."""
+    if is_main_process():
+        out.print(text, soft_wrap=True, markup=False)
+
+
+def warn(text: str) -> None:
+    """One line that deserves attention."""
+    if is_main_process():
+        err.print(f"[yellow]warning:[/] {_escape(text)}", soft_wrap=True)
+
+
+def fail(error: UserError) -> None:
+    """What the user has to mend, one line per problem."""
+    if not is_main_process():
+        return
+    lines = error.lines()
+    if len(lines) > 1:
+        err.print(f"[bold red]error:[/] {len(lines)} problems")
+    for line in lines:
+        mark = "  -" if len(lines) > 1 else "[bold red]error:[/]"
+        err.print(f"{mark} {_escape(line)}", soft_wrap=True)
+
+
+def banner(title: str, rows: Sequence[tuple[str, str]]) -> None:
+    """The box at the start of a run."""
+    if not is_main_process():
+        return
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="cyan", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in rows:
+        grid.add_row(_escape(str(name)), _escape(str(value)))
+    out.print(Panel(grid, title=f"[bold]{_escape(title)}[/]", title_align="left", expand=False))
+
+
+def figures_table(figures: Mapping[str, float]) -> None:
+    """Final figures: ``x_before`` and ``x_after`` on one line with their change, single figures below."""
+    if not is_main_process() or not figures:
+        return
+    pairs = [name[: -len("_after")] for name in figures if name.endswith("_after")]
+    if pairs:
+        out.print(_pairs_table(figures, pairs))
+    rest = {name: value for name, value in figures.items() if not name.endswith(("_before", "_after"))}
+    if rest:
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        table.add_column("figure", style="cyan")
+        table.add_column("value", justify="right")
+        for name, value in rest.items():
+            table.add_row(_escape(name), number(value))
+        out.print(table)
+
+
+def number(value: float | None, sign: bool = False) -> str:
+    """Four significant digits; whole numbers without a point."""
+    if value is None:
+        return "-"
+    if float(value).is_integer() and abs(value) < 1e15:
+        return f"{int(value):+,d}" if sign else f"{int(value):,d}"
+    return f"{value:+.4g}" if sign else f"{value:.4g}"
+
+
+def _pairs_table(figures: Mapping[str, float], names: Sequence[str]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("figure", style="cyan")
+    for column in ("before", "after", "change"):
+        table.add_column(column, justify="right")
+    for name in names:
+        before, after = figures.get(f"{name}_before"), figures[f"{name}_after"]
+        change = "-" if before is None or after is None else number(after - before, sign=True)
+        table.add_row(_escape(name), number(before), number(after), change)
+    return table
+
+
+def _escape(text: str) -> str:
+    return text.replace("[", r"\[")

@@ -1,0 +1,86 @@
+"""metrics.csv: one row per call of ``self.log``, written at once, continued exactly after an interruption."""
+
+import csv
+import os
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers.logger import Logger
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+
+class CSVRows(Logger):
+    """Appends to ``<run folder>/metrics.csv``. Columns may join later; numbers are written in full.
+
+    Every row has ``step`` (batches trained so far) and ``epoch`` (0-based). Rows of an evaluation after training
+    carry the number of finished epochs.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.file: Path | None = None
+        self.epoch = 0
+        self._columns: list[str] = []
+
+    def attach_run(self, folder: Path, **_: Any) -> None:
+        """Write to this run's folder; called by core before anything is logged."""
+        self.file = folder / "metrics.csv"
+        self._columns = _read(self.file)[0]
+
+    def keep_until(self, epoch: int) -> None:
+        """Drop the rows after ``epoch`` (the checkpoint's last finished one); -1 drops all of them."""
+        if self.file is None or not self.file.is_file():
+            return
+        columns, rows = _read(self.file)
+        kept = [row for row in rows if int(float(row.get("epoch") or 0)) <= epoch]
+        self._columns = columns
+        self._rewrite(kept)
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        """One row. Columns seen for the first time are added to the header."""
+        if self.file is None:
+            return
+        row = {"step": step, "epoch": self.epoch, **{key: _text(value) for key, value in metrics.items()}}
+        new = [key for key in row if key not in self._columns]
+        if new:
+            rows = _read(self.file)[1]
+            self._columns += new
+            self._rewrite(rows)
+        with self.file.open("a", newline="") as stream:
+            csv.DictWriter(stream, self._columns, restval="", lineterminator="\n").writerow(row)
+
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        """config.yaml has them."""
+
+    @property
+    def name(self) -> str:
+        return "csv"
+
+    @property
+    def version(self) -> str:
+        return ""
+
+    def _rewrite(self, rows: list[dict[str, str]]) -> None:
+        draft = self.file.with_suffix(".tmp")
+        with draft.open("w", newline="") as stream:
+            writer = csv.DictWriter(stream, self._columns, restval="", lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        os.replace(draft, self.file)
+
+
+def _read(file: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Columns and rows; a last line that was cut off by a crash is left out."""
+    if not file.is_file():
+        return [], []
+    text = file.read_text()
+    lines = (text if text.endswith("\n") else text[: text.rfind("\n") + 1]).splitlines()
+    reader = csv.DictReader(lines)
+    rows = [{key: value or "" for key, value in row.items() if key is not None} for row in reader]
+    return list(reader.fieldnames or []), rows
+
+
+def _text(value: Any) -> Any:
+    return repr(float(value)) if isinstance(value, float) else value

@@ -1,0 +1,69 @@
+"""env.json: which code, packages and machine a run was made with."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def write(folder: Path) -> None:
+    """Write ``env.json`` into a run folder."""
+    (folder / "env.json").write_text(json.dumps(describe(), indent=2) + "\n")
+
+
+def describe() -> dict[str, Any]:
+    """Commit, packages, hardware and Python as plain values."""
+    commit = _git("rev-parse", "HEAD")
+    return {
+        "commit": commit,
+        "dirty": None if commit is None else bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "hardware": hardware(),
+        "packages": packages(),
+    }
+
+
+def hardware() -> dict[str, Any]:
+    """CPU model, usable cores, memory in GiB, and the GPUs that torch sees."""
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 0
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {"cpu": cpu_name(), "cores": usable, "memory_gib": round(pages / 2**30, 1), "gpus": gpus()}
+
+
+def cpu_name() -> str:
+    """The processor's own name where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")),
+                platform.processor())
+
+
+def gpus() -> list[str]:
+    """Names of the CUDA devices; asks torch only if it is loaded already."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return []
+    return [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+
+
+def packages() -> dict[str, str]:
+    """Every installed distribution and its version."""
+    found = {item.metadata["Name"]: item.version for item in metadata.distributions() if item.metadata["Name"]}
+    return dict(sorted(found.items(), key=lambda pair: pair[0].lower()))
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,81 @@
+"""From the command line to a run that is known to be possible; nothing is created and no torch is imported."""
+
+import os
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from src.core import console, resume, runfolder
+from src.core.check import check
+from src.core.compose import Composed, compose, plain
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked run. ``cfg`` is resolved and plain; ``checkpoint`` is what training or evaluation starts from."""
+
+    cfg: dict[str, Any]
+    choices: dict[str, str | None]
+    overrides: list[str]
+    folder: Path
+    command: str
+    resumed: bool = False
+    checkpoint: Path | None = None
+
+
+def make(overrides: Sequence[str], roots: Sequence[Path] = (), argv: Sequence[str] | None = None) -> Plan:
+    """Compose, find what is to be continued, check. Raises ``UserError`` with every problem at once."""
+    composed = compose(overrides, roots)
+    given = list(overrides)
+    folder, checkpoint = None, None
+    output_dir = Path(str(composed.cfg.output_dir))
+    if composed.cfg.mode == "train" and composed.cfg.resume is not None:
+        folder = _resumed_folder(composed, given, output_dir)
+        if folder is not None:
+            given = resume.merge(resume.saved_overrides(folder), resume.lasting(given))
+            composed, checkpoint = compose(given, roots), resume.checkpoint(folder)
+    elif composed.cfg.mode in ("eval", "sample") and composed.cfg.ckpt is not None:
+        checkpoint = resume.evaluated(str(composed.cfg.ckpt), output_dir)
+        given = _as_trained(checkpoint, given)
+        composed = compose(given, roots)
+    return _checked(composed, Plan({}, composed.choices, given, folder or _fresh_folder(composed, given),
+                                   shlex.join(["python", "-m", "src.run", *(argv or overrides)]),
+                                   folder is not None, checkpoint))
+
+
+def _checked(composed: Composed, plan: Plan) -> Plan:
+    composed.cfg.run_dir = str(plan.folder)
+    cfg = plain(composed.cfg)
+    check(cfg)
+    if console.is_main_process():
+        runfolder.check_writable(plan.folder)
+        if not plan.resumed:
+            runfolder.check_unused(plan.folder)
+    return replace(plan, cfg=cfg)
+
+
+def _resumed_folder(composed: Composed, given: list[str], output_dir: Path) -> Path | None:
+    if not console.is_main_process() and runfolder.ENV in os.environ:
+        return Path(os.environ[runfolder.ENV])
+    folder = resume.find(str(composed.cfg.resume), given, output_dir)
+    if folder is None:
+        console.note("resume=auto: no unfinished run has these overrides; starting afresh.")
+    return folder
+
+
+def _as_trained(checkpoint: Path, given: list[str]) -> list[str]:
+    """A checkpoint inside a run folder brings that run's overrides along, so that they need not be typed again."""
+    run = checkpoint.parent.parent
+    if not (run / "overrides.txt").is_file():
+        return given
+    earlier = [text for text in resume.lasting(resume.saved_overrides(run)) if resume.key(text) != "name"]
+    return resume.merge(earlier, given)
+
+
+def _fresh_folder(composed: Composed, given: list[str]) -> Path:
+    named = any(resume.key(text) == "hydra.run.dir" for text in given)
+    cfg = {key: composed.cfg[key] for key in ("mode", "name", "output_dir", "run_dir")}
+    method = (composed.choices.get("method") or "run").replace("/", "-")
+    return runfolder.choose(cfg, method, str(composed.hydra.run.dir) if named else None)

@@ -1,0 +1,106 @@
+"""Which run to continue, and from which of its checkpoints."""
+
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from src.core import console, results, runfolder
+from src.core.errors import UserError, did_you_mean
+
+OWN_KEYS = ("resume", "run_dir", "ckpt", "prompts", "mode")
+
+
+def key(override: str) -> str:
+    """The name an override sets: ``+method.lr=1`` -> ``method.lr``."""
+    return override.lstrip("+~").split("=", 1)[0].split("@")[0].strip()
+
+
+def lasting(overrides: Sequence[str]) -> list[str]:
+    """The overrides that say what the run is, without those that say where it is or how to continue it."""
+    return [text for text in overrides if key(text) not in OWN_KEYS and not key(text).startswith("hydra.")]
+
+
+def merge(earlier: Sequence[str], later: Sequence[str]) -> list[str]:
+    """Both lists; where both set a key, the later one counts."""
+    renewed = {key(text) for text in later}
+    return [text for text in earlier if key(text) not in renewed] + list(later)
+
+
+def saved_overrides(folder: Path) -> list[str]:
+    """The lines of a run's overrides.txt."""
+    try:
+        return [line for line in (folder / "overrides.txt").read_text().splitlines() if line.strip()]
+    except OSError as error:
+        raise UserError(folder, "this is no run folder (it has no overrides.txt)",
+                        "give a folder below outputs/runs") from error
+
+
+def find(resume: str, overrides: Sequence[str], output_dir: Path) -> Path | None:
+    """The folder to continue, or None for a fresh start (``auto`` found nothing)."""
+    if resume == "auto":
+        return _newest_unfinished(set(lasting(overrides)), output_dir)
+    folder = output_dir / "latest" if resume == "latest" else Path(resume)
+    if not folder.is_dir():
+        runs = [path.name for path in _runs(output_dir)]
+        raise UserError(f"resume={resume}", "there is no such run folder", did_you_mean(folder.name, runs))
+    saved_overrides(folder)
+    return folder.resolve()
+
+
+def checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint of a run that can be read; None if it never wrote one."""
+    damaged = []
+    for path in (folder / "checkpoints" / "last.ckpt", folder / "checkpoints" / "last-prev.ckpt"):
+        if not path.is_file():
+            continue
+        fault = damage(path)
+        if fault is None:
+            if damaged:
+                console.warn(f"{damaged[0]} is damaged; going on from {path.name}, one epoch earlier")
+            return path
+        damaged.append(path)
+    if damaged:
+        raise UserError(damaged[0], "every checkpoint of this run is damaged", "start it anew without resume=")
+    return None
+
+
+def evaluated(ckpt: str, output_dir: Path) -> Path:
+    """The file that ``ckpt=`` names: a file, a run folder, or ``latest``."""
+    path = output_dir / "latest" if ckpt == "latest" else Path(ckpt)
+    if path.is_file():
+        return path.resolve()
+    if not path.is_dir():
+        raise UserError(f"ckpt={ckpt}", "there is no such file or run folder",
+                        "give a .ckpt file, a run folder or latest")
+    folder = path.resolve()
+    best = folder / "checkpoints" / "best.ckpt"
+    found = best if best.is_file() else checkpoint(folder)
+    if found is None:
+        raise UserError(f"ckpt={ckpt}", f"{folder} has no checkpoint", "give a run that finished an epoch")
+    return found
+
+
+def damage(path: Path) -> str | None:
+    """What is wrong with a checkpoint file (each of its parts carries a checksum), or None."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            broken = archive.testzip()
+    except (zipfile.BadZipFile, OSError, EOFError) as error:
+        return str(error)
+    return f"checksum of {broken}" if broken else None
+
+
+def _newest_unfinished(wanted: set[str], output_dir: Path) -> Path | None:
+    for folder in reversed(_runs(output_dir)):
+        summary = results.read(folder)
+        if summary.get("status") in (None, "finished") or summary.get("mode") != "train":
+            continue
+        if set(lasting(saved_overrides(folder))) == wanted and not runfolder.is_locked(folder):
+            return folder.resolve()
+    return None
+
+
+def _runs(output_dir: Path) -> list[Path]:
+    """Run folders, oldest first."""
+    runs = [path for path in (output_dir / "runs").glob("*") if (path / "overrides.txt").is_file()]
+    return sorted(runs, key=lambda path: (path.stat().st_mtime, path.name))

@@ -1,0 +1,136 @@
+"""A run's folder: where it is, what is written into it at the start."""
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import yaml
+
+from src.core.errors import UserError
+
+ENV = "B2_RUN_DIR"
+FIRST_FILES = {"config.yaml", "overrides.txt", "env.json", "metrics.json", ".lock"}
+
+
+def choose(cfg: Mapping[str, Any], method: str, hydra_run_dir: str | None) -> Path:
+    """The folder of a fresh run. Nothing is created.
+
+    In order: the environment variable (all processes of a distributed run agree on it), ``run_dir=``,
+    ``hydra.run.dir=``, ``<output_dir>/runs/<date_time>_<method>[_<name>]``.
+    """
+    given = os.environ.get(ENV) or cfg.get("run_dir") or hydra_run_dir
+    if given:
+        return Path(given).absolute()
+    if int(os.environ.get("WORLD_SIZE") or 1) > 1:
+        raise UserError("run_dir=null", "processes started by torchrun cannot agree on a folder named by the clock",
+                        "add run_dir=<folder>")
+    mode = "" if cfg["mode"] == "train" else f"_{cfg['mode']}"
+    name = "" if cfg.get("name") is None else "_" + re.sub(r"[^\w.-]+", "-", str(cfg["name"]))
+    stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
+    path = (Path(cfg["output_dir"]) / "runs" / f"{stamp}_{method}{mode}{name}").absolute()
+    return _first_free(path)
+
+
+def check_writable(path: Path) -> None:
+    """Raise ``UserError`` if the folder could not be made or written; creates nothing."""
+    place = path
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        raise UserError(path, f"{place} is a file, a run needs a folder", "choose another with run_dir= or output_dir=")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise UserError(path, f"{place} cannot be written", "choose another with run_dir= or output_dir=")
+
+
+def check_unused(path: Path) -> None:
+    """Raise ``UserError`` if a fresh run would write into an older run's folder."""
+    if (path / "metrics.json").exists():
+        raise UserError(path, "this folder holds a run already", f"continue it with resume={path}, or name another")
+
+
+class RunFolder:
+    """The folder on disk, locked for as long as this process runs."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.is_new = False
+        self._lock: IO[str] | None = None
+
+    def create(self, config: Mapping[str, Any], overrides: Iterable[str]) -> None:
+        """Make the folder and write config.yaml and overrides.txt. Raises ``UserError`` if that fails."""
+        try:
+            self.is_new = not self.path.exists()
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = lock(self.path)
+            (self.path / "config.yaml").write_text(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+            (self.path / "overrides.txt").write_text("".join(f"{line}\n" for line in overrides))
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise UserError(self.path, f"the run folder cannot be written ({reason})",
+                            "choose another with run_dir= or output_dir=") from error
+
+    def point_latest(self, output_dir: Path) -> None:
+        """Move ``<output_dir>/latest`` to this run. A disk without links is no reason to stop."""
+        draft = output_dir / f".latest-{os.getpid()}"
+        try:
+            target = os.path.relpath(self.path, output_dir)
+            draft.unlink(missing_ok=True)
+            draft.symlink_to(target)
+            os.replace(draft, output_dir / "latest")
+        except OSError:
+            draft.unlink(missing_ok=True)
+
+    def discard(self) -> None:
+        """Remove a folder of which nothing but the first files exists: bad input leaves nothing half-made."""
+        if self.is_new and all(item.name in FIRST_FILES for item in self.path.rglob("*") if not item.is_dir()):
+            shutil.rmtree(self.path, ignore_errors=True)
+
+    def close(self) -> None:
+        """Give the lock back."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+
+def lock(path: Path) -> IO[str] | None:
+    """Hold the folder's lock. Raises ``UserError`` if a running process has it."""
+    import fcntl
+
+    stream = (path / ".lock").open("w")
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        stream.close()
+        raise UserError(path, "another process is running in this folder", "wait for it or stop it first") from error
+    except OSError:
+        stream.close()
+        return None
+    return stream
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process runs in this folder now."""
+    if not (path / ".lock").exists():
+        return False
+    try:
+        stream = lock(path)
+    except UserError:
+        return True
+    except OSError:
+        return False
+    if stream is not None:
+        stream.close()
+    return False
+
+
+def _first_free(path: Path) -> Path:
+    """Two runs may start within one second."""
+    count, free = 1, path
+    while free.exists():
+        count += 1
+        free = path.with_name(f"{path.name}_{count}")
+    return free

@@ -1,0 +1,63 @@
+"""Ctrl-C and SIGTERM: stop between two batches, not in the middle of one."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from src.core import console
+
+_requested: int | None = None
+_HANDLED = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopRun(BaseException):
+    """The user or the machine asked the run to end. Not an ``Exception``: no ``except Exception`` swallows it."""
+
+    def __init__(self, signum: int) -> None:
+        self.signum = signum
+        super().__init__(f"signal {signum}")
+
+    @property
+    def exit_code(self) -> int:
+        """130 for Ctrl-C, 143 for SIGTERM, as shells have it."""
+        return 128 + self.signum
+
+
+def requested() -> int | None:
+    """The signal that asked for a stop, if any."""
+    return _requested
+
+
+def check_stop() -> None:
+    """Raise ``StopRun`` if a stop was asked for; called between batches and between steps of a phase."""
+    if _requested is not None:
+        raise StopRun(_requested)
+
+
+def install() -> None:
+    """Put our handlers in place (again: Lightning wraps SIGTERM with its own at each start of a loop)."""
+    for signum in _HANDLED:
+        signal.signal(signum, _handle)
+
+
+@contextmanager
+def caught() -> Iterator[None]:
+    """Handle both signals inside the block; the previous handlers come back after it."""
+    global _requested
+    _requested = None
+    before = {signum: signal.getsignal(signum) for signum in _HANDLED}
+    install()
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+def _handle(signum: int, frame: FrameType | None) -> None:
+    global _requested
+    if _requested is not None and signum == signal.SIGINT:
+        raise KeyboardInterrupt
+    _requested = signum
+    console.note("Stopping after the current batch. Ctrl-C again stops at once.")

@@ -1,0 +1,167 @@
+"""The phases of a run: evaluate, train, evaluate again, export, report; or evaluate only; or draw samples."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.loggers.logger import Logger
+
+from src.core import checkpoint, console, signals
+from src.core.build import build
+from src.core.callbacks import RunState, finished_epochs, seed_everything
+from src.core.errors import UserError
+from src.core.plan import Plan
+from src.core.progress import ConsoleProgress
+from src.core.results import Results
+
+
+class Work:
+    """The objects of one run and what is done with them."""
+
+    def __init__(self, plan: Plan, results: Results) -> None:
+        self.plan, self.results = plan, results
+        self.mode: str = plan.cfg["mode"]
+        self.loggers: list[Logger] = []
+        seed_everything(plan.cfg["seed"], epoch=-1)
+        self.module: LightningModule = build(plan.cfg["method"])
+        self.module.run_dir, self.module.seed = plan.folder, plan.cfg["seed"]
+        self.first_epoch = self._inspect_checkpoint()
+        self.state = RunState(plan.cfg["seed"], self.first_epoch, results)
+        self.trainer = self._trainer()
+
+    @property
+    def began(self) -> bool:
+        """Whether training has begun, so that the folder holds something worth keeping."""
+        return self.state.training_began
+
+    def run(self) -> None:
+        """Carry out the mode."""
+        self._banner()
+        {"train": self.train, "eval": self.evaluate, "sample": self.sample}[self.mode]()
+
+    def train(self) -> None:
+        """Evaluate, train, evaluate, export, report."""
+        before = getattr(self.module, "evaluate_before", False)
+        if before and not any(name.endswith("_before") for name in self.results.figures):
+            self._test("before", "_before")
+        start = self.plan.checkpoint
+        signals.check_stop()
+        self.trainer.fit(self.module, datamodule=self._datamodule, ckpt_path=start, weights_only=True)
+        signals.check_stop()
+        self._test("after", "_after" if before else "")
+        self._export()
+        self.report()
+        self._finish()
+
+    def evaluate(self) -> None:
+        """Figures of a checkpoint, or of the untrained model."""
+        self._test("eval", "", self.plan.checkpoint)
+        self._finish()
+
+    def sample(self) -> None:
+        """Pictures for ``prompts=`` in ``<run folder>/samples``."""
+        if not hasattr(self.module, "sample"):
+            raise UserError(f"method={self.plan.choices.get('method')}", "this method draws no samples")
+        self._load_for_sampling()
+        folder = self.plan.folder / "samples"
+        folder.mkdir(exist_ok=True)
+        with torch.no_grad():
+            paths = self.module.sample(list(self.plan.cfg["prompts"]), folder)
+        for path in paths:
+            console.note(str(path))
+
+    def report(self) -> None:
+        """Let the method draw its plots and picture sheets into the run folder."""
+        if hasattr(self.module, "report") and self.trainer.is_global_zero:
+            self.module.report(self.plan.folder)
+
+    def close(self) -> None:
+        """Finish the loggers."""
+        for logger in self.loggers:
+            if hasattr(logger, "close"):
+                logger.close()
+        self.loggers = []
+
+    @property
+    def _datamodule(self) -> Any:
+        return getattr(self.module, "datamodule", None)
+
+    def _inspect_checkpoint(self) -> int:
+        """Check that the checkpoint fits before anything is loaded; the number of epochs behind it."""
+        path = self.plan.checkpoint
+        if path is None:
+            return 0
+        content = checkpoint.load(path)
+        checkpoint.check_identity(content, self.module, path)
+        return finished_epochs(content)
+
+    def _trainer(self) -> Trainer:
+        node = dict(self.plan.cfg["trainer"])
+        callbacks: list[Callback] = [build(item) for item in (self.plan.cfg.get("callbacks") or {}).values() if item]
+        if not any(isinstance(item, Checkpoint) for item in callbacks):
+            node["enable_checkpointing"] = False
+        self.loggers = self._build_loggers()
+        return build(node, callbacks=[self.state, ConsoleProgress(), *callbacks], logger=self.loggers or False,
+                     default_root_dir=str(self.plan.folder))
+
+    def _build_loggers(self) -> list[Logger]:
+        nodes = (self.plan.cfg.get("logger") or {}).values()
+        loggers = [build(node) for node in nodes if node] if self.mode == "train" else []
+        for logger in loggers:
+            if hasattr(logger, "attach_run"):
+                logger.attach_run(self.plan.folder, config=self.plan.cfg)
+            if hasattr(logger, "keep_until") and console.is_main_process():
+                logger.keep_until(self.first_epoch - 1)
+        return loggers
+
+    def _banner(self) -> None:
+        rows = list(self.module.banner()) if hasattr(self.module, "banner") else []
+        rows += [("run folder", str(self.plan.folder)), ("device", device_name(self.trainer))]
+        if self.plan.checkpoint is not None:
+            rows.append(("from", f"{self.plan.checkpoint} ({self.first_epoch} epochs)"))
+        elif self.plan.resumed:
+            rows.append(("from", "the start: the run had finished no epoch"))
+        console.banner(f"{self.plan.choices.get('method')}  {self.mode}", rows)
+
+    def _test(self, label: str, suffix: str, start: Path | None = None) -> None:
+        signals.check_stop()
+        if hasattr(self.module, "before_eval"):
+            self.module.before_eval(label)
+        seed_everything(self.plan.cfg["seed"], epoch=-1)
+        self.trainer.test(self.module, datamodule=self._datamodule, ckpt_path=start, weights_only=True, verbose=False)
+        self.results.add(getattr(self.module, "figures", {}), suffix)
+        self.results.save("running")
+
+    def _export(self) -> None:
+        if hasattr(self.module, "export") and self.trainer.is_global_zero:
+            folder = self.plan.folder / "export"
+            folder.mkdir(exist_ok=True)
+            self.module.export(folder)
+
+    def _finish(self) -> None:
+        for logger in self.loggers:
+            if hasattr(logger, "summarize") and self.trainer.is_global_zero:
+                logger.summarize(self.results.figures)
+        console.figures_table(self.results.figures)
+        console.note(f"Results: {self.plan.folder}")
+
+    def _load_for_sampling(self) -> None:
+        """What ``trainer.test`` does before its loop: set up, restore, move to the device."""
+        self.module.trainer = self.trainer
+        self.module.setup("predict")
+        self.module.configure_model()
+        if self.plan.checkpoint is not None:
+            content = checkpoint.load(self.plan.checkpoint)
+            self.module.on_load_checkpoint(content)
+            self.module.load_state_dict(content["state_dict"], strict=self.module.strict_loading)
+        self.module.to(self.trainer.strategy.root_device).eval()
+
+
+def device_name(trainer: Trainer) -> str:
+    """``cpu (2 threads)``, or how many of which GPU."""
+    device = trainer.strategy.root_device
+    if device.type != "cuda":
+        return f"{device.type} ({torch.get_num_threads()} threads)"
+    return f"{trainer.world_size} x {torch.cuda.get_device_name(device)}, {trainer.precision}"

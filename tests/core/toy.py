@@ -1,0 +1,113 @@
+"""A method small enough to test the plumbing with: a linear layer learns to double its input."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from lightning.pytorch import LightningModule
+from PIL import Image
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from src.core.errors import UserError
+from src.core.media import log_image
+from src.core.progress import phase
+
+
+class Toy(LightningModule):
+    """Uses what the contract offers: shuffling and dropout from the global generators, figures, report, export."""
+
+    evaluate_before = True
+    run_dir: Path
+    seed: int
+
+    def __init__(
+        self,
+        *,
+        width: int = 4,
+        lr: float = 0.1,
+        kind: Literal["plain", "fancy"] = "plain",
+        layers: list[int] | None = None,
+        fail_at: int | None = None,
+        delay: float = 0.0,
+        weights: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.lr, self.kind, self.fail_at, self.delay, self.width = lr, kind, fail_at, delay, width
+        self.weights = weights
+        self.net = nn.Sequential(nn.Linear(width, width), nn.Dropout(0.3))
+        self.figures: dict[str, float] = {}
+        self.history: list[float] = []
+
+    def setup(self, stage: str) -> None:
+        if self.weights is not None:
+            raise UserError(f"method.weights={self.weights}", "there are no such weights", "leave it out")
+
+    def identity(self) -> dict[str, str | int]:
+        return {"method": "toy", "width": self.width}
+
+    def banner(self) -> list[tuple[str, str]]:
+        return [("width", str(self.width))]
+
+    def train_dataloader(self) -> DataLoader:
+        generator = torch.Generator().manual_seed(0)
+        return DataLoader(TensorDataset(torch.randn(24, self.width, generator=generator)), batch_size=4, shuffle=True)
+
+    def test_dataloader(self) -> DataLoader:
+        return DataLoader(TensorDataset(torch.ones(8, self.width)), batch_size=4)
+
+    def training_step(self, batch: list[Tensor], index: int) -> Tensor:
+        if self.fail_at is not None and self.global_step >= self.fail_at:
+            raise RuntimeError("the toy broke")
+        if self.delay:
+            with phase(self.trainer, "waiting", total=10, unit="nap") as advance:
+                for _ in range(10):
+                    time.sleep(self.delay / 10)
+                    advance(1)
+        loss = (self.net(batch[0]) - 2 * batch[0]).square().mean()
+        self.log("train/loss", loss, prog_bar=True)
+        self.log("train/epoch_loss", loss, on_step=False, on_epoch=True)
+        self.history.append(float(loss.detach()))
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        log_image(self.trainer, "samples", Image.new("RGB", (4, 4)), self.current_epoch)
+        if self.current_epoch >= 1:
+            self.log("late/column", float(self.current_epoch))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["history"] = list(self.history)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.history = list(checkpoint["history"])
+
+    def before_eval(self, label: str) -> None:
+        self.label = label
+
+    def on_test_epoch_start(self) -> None:
+        self.errors: list[Tensor] = []
+
+    def test_step(self, batch: list[Tensor], index: int) -> None:
+        self.errors.append((self.net(batch[0]) - 2 * batch[0]).square().mean())
+
+    def on_test_epoch_end(self) -> None:
+        self.figures = {"eval/error": float(torch.stack(self.errors).mean())}
+        self.log_dict(self.figures)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(self.parameters(), lr=self.lr)
+
+    def report(self, folder: Path) -> None:
+        (folder / "plots").mkdir(exist_ok=True)
+        (folder / "plots" / "history.json").write_text(json.dumps(self.history))
+
+    def export(self, folder: Path) -> None:
+        torch.save(self.net.state_dict(), folder / "net.pt")
+
+    def sample(self, prompts: list[str], folder: Path) -> list[Path]:
+        paths = [folder / f"{index}.png" for index, _ in enumerate(prompts)]
+        for path in paths:
+            Image.new("RGB", (4, 4)).save(path)
+        return paths
