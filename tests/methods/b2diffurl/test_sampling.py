@@ -4,6 +4,7 @@ import pytest
 import torch
 from diffusers import DDIMScheduler
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from src.methods.b2diffurl.ddim import Ddim
 from src.methods.b2diffurl.noise import keyed_normal
@@ -163,3 +164,37 @@ def test_nothing_is_kept_for_evaluation_and_progress_is_reported():
 def test_impossible_intervals_and_branches_are_refused(wrong):
     with pytest.raises(ValueError, match="interval="):
         sample(**wrong)
+
+
+class NoHostRead(TorchDispatchMode):
+    """Fails on operations that make the host wait for the device."""
+
+    WAITS = ("_local_scalar_dense", "nonzero", "masked_select", "_unique2", "equal")
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        name = function.overloadpacket.__name__
+        assert name not in self.WAITS, f"{name} waits for the device"
+        return function(*args, **(kwargs or {}))
+
+
+def test_the_loop_never_waits_for_the_device():
+    ddim, slots, denoise = make_ddim(), torch.arange(3), Denoiser()
+    options = {"branches": 3, "interval": 2, "latent_shape": SHAPE, "seed": 1, "stage": 4, "max_batch": 4}
+    with NoHostRead():
+        rollout(denoise, ddim, slots, slots, **options)
+    with pytest.raises(AssertionError, match="local_scalar_dense"), NoHostRead():
+        torch.ones(1).item()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_on_a_gpu_the_noise_is_the_same_and_the_loop_never_waits():
+    key = {"seed": 1, "stage": 4, "slots": torch.arange(9), "branches": torch.arange(9) % 3, "step": 2}
+    torch.testing.assert_close(keyed_normal(SHAPE, **key, device="cuda").cpu(), keyed_normal(SHAPE, **key))
+    ddim = Ddim(**{name: value.cuda() for name, value in vars(make_ddim()).items()})
+    slots, denoise = torch.arange(3, device="cuda"), Denoiser().cuda()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        rollout(denoise, ddim, slots, slots, branches=3, interval=2, latent_shape=SHAPE, seed=1, stage=4)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
