@@ -24,7 +24,7 @@ RANGES: dict[str, tuple[int, bool, str]] = {
     "eval_prompts": (1, True, "prompts of each split in an evaluation"),
     "eval_images": (1, True, "pictures per prompt in an evaluation; diversity needs 2"),
     "curve_images": (1, True, "pictures per prompt in the evaluations of the curve"),
-    "eval_every": (0, True, "0 is never"),
+    "eval_every": (1, True, "more than stages is never"),
     "history": (0, True, "0 compares within a stage, the reference takes 8"),
     "std_floor": (0, True, "it is a share of the rewards' standard deviation"),
     "guidance_scale": (0, True, "1 is no guidance, the reference takes 5"),

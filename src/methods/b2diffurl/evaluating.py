@@ -1,0 +1,120 @@
+"""Lightning glue of evaluation, pictures and plots: validation gives the curves, test the figures before and after."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import LongTensor, Tensor
+from torch.utils.data import DataLoader
+
+from src.core.media import log_image
+from src.core.progress import phase
+from src.methods.b2diffurl.evaluation import EVALUATION_STAGE, Tally, Task, tasks
+from src.methods.b2diffurl.pictures import Gallery, draw_sheet, gallery_of
+from src.methods.b2diffurl.plots import draw_plots
+from src.rewards.guard import checked_scores
+
+
+class Evaluating:
+    """The half of the method that never trains. Noise depends on the prompt and the picture's number alone, so that
+    every method, checkpoint and seed is compared on the same pictures-to-be."""
+
+    evaluate_before = True
+
+    def before_eval(self, label: str) -> None:
+        """`before`, `after` or `eval`: the name of the pictures that the next test keeps."""
+        self.label = label
+
+    def val_dataloader(self) -> DataLoader:
+        return self._tasks(self.curve_images)
+
+    def test_dataloader(self) -> DataLoader:
+        return self._tasks(self.eval_images)
+
+    def _tasks(self, images: int) -> DataLoader:
+        plan = tasks(len(self.prompts.train), len(self.prompts.heldout), prompts=self.eval_prompts, images=images,
+                     batch=self.rollout_batch)
+        return DataLoader(plan, batch_size=None, collate_fn=lambda task: task)
+
+    def on_validation_epoch_start(self) -> None:
+        self.tally = Tally()
+
+    def on_test_epoch_start(self) -> None:
+        self.tally = Tally()
+
+    def validation_step(self, task: Task, index: int) -> None:
+        self.evaluate(task)
+
+    def test_step(self, task: Task, index: int) -> None:
+        self.evaluate(task)
+
+    def evaluate(self, task: Task) -> None:
+        """Draws and scores one batch of pictures."""
+        evaluations = self.model.evaluations
+        with phase(self.trainer, "evaluating", total=len(task.slots), unit="picture") as advance:
+            rolled = self.sample_latents(task.prompt_index, task.slots, branches=1, interval=self.steps,
+                                         stage=EVALUATION_STAGE, seed=0, keep=False)
+            pictures = self.model.decode(rolled.latents)
+            self.tally.add(task, rolled.latents, pictures, self.all_scores(pictures, task.prompt_index))
+            advance(len(task.slots))
+        self.model.evaluations = evaluations  # the cost axes tell what training costs
+
+    def all_scores(self, pictures: Tensor, prompt_index: LongTensor) -> dict[str, Tensor]:
+        """Every scorer's figures for pictures, [B] each."""
+        words = [self.words[i] for i in prompt_index.tolist()]
+        found: dict[str, Tensor] = {}
+        for scorer in self.scorers.values():
+            details = getattr(scorer, "details", None)
+            found |= details(pictures, words) if details else {
+                scorer.name: checked_scores(scorer, pictures, words, self.run_dir)}
+        return found
+
+    def on_validation_epoch_end(self) -> None:
+        self.log_dict(self.tally.figures() | {"cost/reward_queries": float(self.queries)})
+        gallery = self._gallery()
+        sheet = draw_sheet({f"stage {self.current_epoch + 1}": gallery},
+                           _made(self.run_dir / "samples") / f"stage_{self.current_epoch + 1:04d}.png")
+        log_image(self.trainer, "samples", sheet, step=self.global_step)
+
+    def on_test_epoch_end(self) -> None:
+        self.figures = self.tally.figures()
+        self._gallery().save(self.run_dir / "samples" / f"{self.label}.npz")
+
+    def _gallery(self) -> Gallery:
+        return gallery_of(self.tally, self.words, list(self.scorers))
+
+    def report(self, folder: Path) -> None:
+        """Plots of the run so far, and the sheet before/after with whatever of the two there is."""
+        pictures = draw_plots(folder / "metrics.csv", folder / "plots")
+        files = {label: folder / "samples" / f"{label}.npz" for label in ("before", "after", "eval")}
+        galleries = {label: Gallery.load(file) for label, file in files.items() if file.is_file()}
+        if galleries:
+            pictures.append(draw_sheet(galleries, folder / "samples" / "before_after.png"))
+        for picture in pictures:
+            log_image(self.trainer if self._trainer else None, picture.stem, picture, step=self.global_step)
+
+    @torch.no_grad()
+    def sample(self, prompts: list[str], folder: Path) -> list[Path]:
+        """One picture for each prompt, from noise that its place in the list and the seed decide."""
+        from torchvision.utils import save_image
+
+        self.words, self.embeddings = prompts, self.model.encode_prompts(prompts)
+        index = torch.arange(len(prompts))
+        rolled = self.sample_latents(index, index, branches=1, interval=self.steps, stage=EVALUATION_STAGE,
+                                     seed=self.seed, keep=False)
+        files = []
+        for place, picture in enumerate(self.model.decode(rolled.latents)):
+            files.append(_made(folder) / f"{place:03d}_{_slug(prompts[place])}.png")
+            save_image(picture, files[-1])
+        return files
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _slug(prompt: str) -> str:
+    """A prompt as part of a file name."""
+    return "".join(letter if letter.isalnum() else "_" for letter in prompt)[:60]

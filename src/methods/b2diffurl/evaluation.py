@@ -1,0 +1,80 @@
+"""Evaluation on fixed noise: the same prompts and the same initial and step noise for every method and checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import LongTensor, Tensor
+
+EVALUATION_STAGE = -1  # a noise stream that no training stage uses
+SPLITS = {"eval": "training prompts", "heldout": "held-out prompts"}  # prefix of the figures -> what it means
+
+
+@dataclass  # not frozen: Lightning copies it to the device field by field
+class Task:
+    """One batch of pictures to draw and to score."""
+
+    split: str  # a key of SPLITS
+    prompt_index: LongTensor  # [B] into the list of all prompts, training prompts first
+    slots: LongTensor  # [B] decide the noise
+
+
+def tasks(train: int, heldout: int, *, prompts: int, images: int, batch: int) -> list[Task]:
+    """The first `prompts` prompts of both splits, `images` pictures each, in batches; empty splits are left out.
+
+    Slots count pictures per prompt in the outer order, so that fewer images per prompt are a subset of more.
+    """
+    found = []
+    for split, offset, available in (("eval", 0, train), ("heldout", train, heldout)):
+        index = offset + torch.arange(min(prompts, available))
+        everything = index.repeat(images)
+        slots = everything + (train + heldout) * torch.arange(images).repeat_interleave(len(index))
+        pairs = zip(everything.split(batch), slots.split(batch), strict=True) if len(index) else ()
+        found += [Task(split, p, s) for p, s in pairs]
+    return found
+
+
+@dataclass
+class Tally:
+    """What an evaluation has seen so far, kept on the CPU."""
+
+    split: list[str] = field(default_factory=list)
+    prompt_index: list[Tensor] = field(default_factory=list)
+    latents: list[Tensor] = field(default_factory=list)
+    scores: list[dict[str, Tensor]] = field(default_factory=list)
+    pictures: list[Tensor] = field(default_factory=list)  # uint8 [B, 3, H, W]
+
+    def add(self, task: Task, latents: Tensor, pictures: Tensor, scores: dict[str, Tensor]) -> None:
+        self.split += [task.split] * len(task.slots)
+        self.prompt_index.append(task.prompt_index.cpu())
+        self.latents.append(latents.cpu())
+        self.pictures.append((pictures * 255).round().byte().cpu())
+        self.scores.append({name: values.float().cpu() for name, values in scores.items()})
+
+    def figures(self) -> dict[str, float]:
+        """Mean of every score per split, and the diversity of pictures that share a prompt."""
+        index, latents = torch.cat(self.prompt_index), torch.cat(self.latents)
+        found: dict[str, float] = {}
+        for split in dict.fromkeys(self.split):
+            rows = torch.tensor([name == split for name in self.split])
+            for score in self.scores[0]:
+                values = torch.cat([part[score] for part in self.scores])[rows]
+                found[f"{split}/{score}"] = values.mean().item()
+            suffix = "" if split == "eval" else f"_{split}"
+            if len(index[rows]) > len(index[rows].unique()):
+                found[f"diversity/latent{suffix}"] = pairwise_distance(latents[rows], index[rows])
+        return found
+
+
+def pairwise_distance(features: Tensor, groups: LongTensor) -> float:
+    """Mean Euclidean distance of two members of the same group, per root of the feature dimension.
+
+    Features [B, ...] may be latents: then 0 means identical pictures, and independent standard normal latents give
+    about sqrt(2). Every group needs the same number of members, at least 2.
+    """
+    order = groups.argsort(stable=True)
+    count = int((groups == groups[0]).sum())
+    families = features.flatten(1)[order].float().reshape(-1, count, features[0].numel())
+    distance = torch.cdist(families, families).sum((1, 2)) / (count * (count - 1))
+    return (distance.mean() / features[0].numel() ** 0.5).item()

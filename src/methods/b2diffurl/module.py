@@ -1,0 +1,287 @@
+"""Lightning glue of B²-DiffuRL: one epoch is one stage, one batch is one optimiser step.
+
+The maths is in sampling, selection, update and objectives; this file only puts it in Lightning's order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning as L
+import torch
+from lightning.pytorch.utilities import rank_zero_warn
+from torch import LongTensor, Tensor
+from torch.utils.data import DataLoader, IterableDataset
+
+from src.core.errors import UserError
+from src.core.progress import phase
+from src.data.prompts import PromptSet
+from src.methods.b2diffurl import selection
+from src.methods.b2diffurl.clock import Clock
+from src.methods.b2diffurl.ddim import Ddim
+from src.methods.b2diffurl.evaluating import Evaluating
+from src.methods.b2diffurl.figures import policy_figures
+from src.methods.b2diffurl.objectives.weighting import step_weights
+from src.methods.b2diffurl.sampling import Rollout, rollout
+from src.methods.b2diffurl.schedule import interval as interval_at
+from src.methods.b2diffurl.stage import Choice, choose, draw_prompts
+from src.methods.b2diffurl.update import Kept, log_prob, pairs_of, replayed, updates
+from src.models.diffusion import DiffusionModel
+from src.rewards.base import Reward
+from src.rewards.guard import checked_scores
+
+
+class B2DiffuRL(Evaluating, L.LightningModule):
+    """Hu et al., CVPR 2025. With `branches=1` and the whole chain as interval it is plain DDPO.
+
+    Sizes are totals over all devices; the YAML beside the method says what each key means.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: DiffusionModel,
+        prompts: PromptSet,
+        reward: Reward,
+        scorers: Mapping[str, Reward],
+        objective: Any,
+        stages: int,
+        prompts_per_stage: int,
+        branches: int,
+        steps: int,
+        interval: dict[str, Any],
+        eta: float,
+        guidance_scale: float,
+        normaliser: selection.Normaliser,
+        history: int,
+        std_floor: float,
+        selection: selection.Rule,
+        positive_threshold: float,
+        negative_threshold: float,
+        advantage_clip: float | None,
+        positive_weight: float,
+        negative_weight: float,
+        inner_epochs: int,
+        samples_per_update: int,
+        micro_batch: int,
+        rollout_batch: int,
+        replay: Literal["auto", "always", "never"],
+        lr: float,
+        betas: tuple[float, float],
+        weight_decay: float,
+        grad_clip: float | None,
+        eval_every: int,
+        eval_prompts: int,
+        eval_images: int,
+        curve_images: int,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.model, self.prompts, self.reward, self.objective = model, prompts, reward, objective
+        self.scorers = {reward.name: reward} | {s.name: s for s in scorers.values()}
+        self.stages, self.prompts_per_stage, self.branches, self.steps = stages, prompts_per_stage, branches, steps
+        self.interval, self.eta, self.guidance_scale = dict(interval), eta, guidance_scale
+        self.choice = Choice(normaliser, std_floor, selection, positive_threshold, negative_threshold, advantage_clip,
+                             positive_weight, negative_weight)
+        self.inner_epochs, self.samples_per_update = inner_epochs, samples_per_update
+        self.micro_batch, self.rollout_batch, self.replay = micro_batch, rollout_batch, replay
+        self.lr, self.betas, self.weight_decay, self.grad_clip = lr, tuple(betas), weight_decay, grad_clip
+        self.eval_every, self.eval_prompts, self.eval_images, self.curve_images = (
+            eval_every, eval_prompts, eval_images, curve_images)
+        self.seed, self.run_dir, self.figures, self.label = 0, Path("."), {}, "eval"  # core sets the first two
+        self.history_of_rewards = _history(history)
+        self.clock = Clock()
+        self.queries = 0
+        self.kept: Kept | None = None
+        self._loaded = False
+
+    # --- set-up -------------------------------------------------------------------------------------------------
+
+    def configure_model(self) -> None:
+        """Loads every part once; the prompts are embedded once for the whole run."""
+        if self._loaded:
+            return
+        device = self.trainer.strategy.root_device if self._trainer else torch.device("cpu")
+        self.load(device)
+
+    def load(self, device: torch.device) -> None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)  # the adapter's start must not depend on what ran before
+            self.model.load(device)
+        for scorer in self.scorers.values():
+            scorer.load(device)
+        self.unet = self.model.unet
+        self.ddim = Ddim.from_scheduler(self.model.scheduler, self.steps, self.eta, device)
+        self.usable = int(self.ddim.usable.sum())
+        self._refuse_silent_interval()
+        self.words = [*self.prompts.train, *self.prompts.heldout]
+        self.embeddings = self.model.encode_prompts(self.words)
+        self._loaded = True
+
+    def _refuse_silent_interval(self) -> None:
+        """The chain's last step may have no noise, hence no probability; an interval of that step alone trains nothing."""
+        silent = self.steps - self.usable
+        shortest = min(self.interval_of(stage) for stage in range(self.stages))
+        if shortest <= silent:
+            raise UserError(f"interval={shortest} with eta={self.eta}",
+                            f"the last {silent} of {self.steps} steps of this model's scheduler have no noise, so no "
+                            "probability to train", f"use interval.start={silent + 1} or more, and eta=1")
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(self.model.trainable_parameters(), lr=self.lr, betas=self.betas,
+                                 weight_decay=self.weight_decay)
+
+    def denoise(self, latents: Tensor, step_index: LongTensor, prompt_index: LongTensor) -> Tensor:
+        """The policy's model output, guidance included; rollout and update both call this."""
+        return self.model.denoise(latents, self.ddim.timesteps[step_index], self.embeddings[prompt_index],
+                                  self.guidance_scale)
+
+    def sample_latents(self, prompt_index: LongTensor, slots: LongTensor, *, branches: int, interval: int, stage: int,
+                       seed: int, keep: bool, progress: Any = None) -> Rollout:
+        return rollout(self.denoise, self.ddim, prompt_index.to(self.device), slots.to(self.device), branches=branches,
+                       interval=interval, latent_shape=self.model.latent_shape, seed=seed, stage=stage,
+                       max_batch=self.rollout_batch, keep=keep, progress=progress)
+
+    # --- a stage: roll out, score, choose -----------------------------------------------------------------------
+
+    def interval_of(self, stage: int) -> int:
+        return interval_at(stage, stages=self.stages, steps=self.steps, **self.interval)
+
+    def train_dataloader(self) -> DataLoader:
+        return DataLoader(_Stage(self), batch_size=None)
+
+    def collect(self, stage: int) -> list[LongTensor]:
+        """Fills `self.kept` and returns the samples of each optimiser step; one empty step if nothing is kept."""
+        before = self.model.evaluations
+        interval = self.interval_of(stage)
+        prompt_index, slots = draw_prompts(self.prompts_per_stage, len(self.prompts.train), seed=self.seed, stage=stage)
+        with self.clock("sample"), phase(self.trainer, "sampling", total=self.steps, unit="step") as advance:
+            rolled = self.sample_latents(prompt_index, slots, branches=self.branches, interval=interval, stage=stage,
+                                         seed=self.seed, keep=True, progress=advance)
+        rewards = self.score(rolled)
+        self.queries += len(rewards)
+        self.kept, self.stage_stats = choose(rolled, rewards, self.history_of_rewards, self.choice, self.usable)
+        sigma = self.ddim.sigma[self.kept.step_indices]
+        self.step_weights = step_weights(sigma, getattr(self.objective, "weighting", "none"))
+        if len(self.kept) and self.needs_replay:
+            with self.clock("train"):
+                self.kept = replayed(self.denoise, self.ddim, self.kept, self.micro_batch)
+        self.policy_stats: list[dict[str, Tensor]] = []
+        self.stage_stats |= {"interval": float(interval)}
+        self.stage_evaluations = self.model.evaluations - before
+        plan = updates(len(self.kept), inner_epochs=self.inner_epochs, samples_per_update=self.samples_per_update,
+                       seed=self.seed, stage=stage)
+        return plan or [torch.empty(0, dtype=torch.long)]
+
+    def score(self, rolled: Rollout) -> Tensor:
+        """Rewards [M] of a rollout's pictures, decoded and scored chunk by chunk so that pictures never pile up."""
+        size = self.rollout_batch
+        total = len(rolled.latents)
+        parts = []
+        with self.clock("score"), phase(self.trainer, "scoring", total=total, unit="picture") as advance:
+            for latents, index in zip(rolled.latents.split(size), rolled.prompt_index.split(size), strict=True):
+                words = [self.words[i] for i in index.tolist()]
+                parts.append(checked_scores(self.reward, self.model.decode(latents), words, self.run_dir))
+                advance(len(latents))
+        return torch.cat(parts)
+
+    @property
+    def needs_replay(self) -> bool:
+        """In half precision a row's rounding depends on its batch, and 1e-3 of log-ratio is more than DDPO's clip range."""
+        return self.replay == "always" or (self.replay == "auto" and self.model.dtype != torch.float32)
+
+    # --- the update ---------------------------------------------------------------------------------------------
+
+    def training_step(self, samples: LongTensor, index: int) -> None:
+        """One optimiser step on `samples`: the loss is the mean over all their (sample, step) pairs."""
+        if not len(samples):
+            return
+        before = self.model.evaluations
+        optimizer = self.optimizers()
+        optimizer.zero_grad(set_to_none=True)
+        with self.clock("train"):
+            steps = len(self.kept.step_indices)
+            for pairs in pairs_of(samples.to(self.device), steps, self.micro_batch):
+                new = log_prob(self.denoise, self.ddim, self.kept, pairs)
+                sample, step = pairs.sample[: pairs.real], pairs.step[: pairs.real]
+                loss, stats = self.objective(new, self.kept.old_log_probs[sample, step], self.kept.advantages[sample],
+                                             self.step_weights[step])
+                self.manual_backward(loss.sum() / (len(samples) * steps))
+                self.policy_stats.append(stats | {"policy/loss": loss.detach().mean(), "first": index == 0})
+            if self.grad_clip:
+                norm = torch.nn.utils.clip_grad_norm_(self.model.trainable_parameters(), self.grad_clip)
+                self.policy_stats[-1]["policy/grad_norm"] = norm.detach()
+            optimizer.step()
+        self.stage_evaluations += self.model.evaluations - before
+
+    def on_train_epoch_end(self) -> None:
+        """One row of figures a stage; nothing was read from the device before."""
+        self.clock.add_evaluations(self.stage_evaluations)
+        kept = len(self.kept)
+        self.kept = None
+        rows = policy_figures(self.policy_stats)
+        costs = {"cost/reward_queries": float(self.queries), "cost/unet_evaluations": float(self.clock.evaluations)}
+        costs |= {f"cost/seconds_{name}": seconds for name, seconds in self.clock.seconds.items()}
+        self.log_dict({**self.stage_stats, **rows, **costs, "select/samples": float(kept)})
+        if not kept:
+            rank_zero_warn(f"stage {self.current_epoch}: no branch passed the thresholds, the update is skipped")
+
+    # --- what outlives the process ------------------------------------------------------------------------------
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Tensor]:
+        """Only what is trained: the frozen base is a folder of its own."""
+        return self.model.trainable_state()
+
+    def load_state_dict(self, state_dict: Mapping[str, Tensor], *args: Any, **kwargs: Any) -> None:
+        self.model.load_trainable_state(state_dict)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["b2diffurl"] = {"history": self.history_of_rewards.state_dict(), "queries": self.queries,
+                                   "clock": self.clock.state_dict()}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        state = checkpoint["b2diffurl"]
+        self.history_of_rewards.load_state_dict(state["history"])
+        self.queries = state["queries"]
+        self.clock.load_state_dict(state["clock"])
+
+    def export(self, folder: Path) -> None:
+        """The trained weights as plain diffusers reads them, with a model card."""
+        self.model.export(folder, method="B2-DiffuRL", figures=self.figures)
+
+    def banner(self) -> list[tuple[str, str]]:
+        """What a stage costs, before anything is loaded."""
+        rows, pictures = self.prompts_per_stage, self.prompts_per_stage * self.branches
+        first, last = self.interval_of(0), self.interval_of(self.stages - 1)
+        guided = 2 if self.guidance_scale > 1 else 1
+        cost = [guided * rows * (self.steps - s + self.branches * s) for s in (first, last)]
+        most = self.inner_epochs * -(-pictures // self.samples_per_update)
+        return [
+            ("model", f"{self.model.name}, {self.model.adapter}"),
+            ("prompts", repr(self.prompts)),
+            ("reward", f"{self.reward.identity()}; evaluated by {', '.join(self.scorers)}"),
+            ("a stage", f"{rows} trunks x {self.branches} branches = {pictures} pictures and reward queries, "
+                        f"last {first} to {last} of {self.steps} steps trained"),
+            ("its cost", f"{cost[0]:,} to {cost[1]:,} UNet evaluations for sampling, at most {most} updates"),
+            ("the run", f"{self.stages} stages, {self.stages * pictures:,} reward queries"),
+        ]
+
+    def identity(self) -> dict[str, str | int]:
+        return {"method": "b2diffurl", "model": self.model.name, "adapter": self.model.adapter}
+
+
+def _history(window: int) -> selection.RewardHistory:
+    return selection.RewardHistory(window)
+
+
+class _Stage(IterableDataset):
+    """Iterating rolls out the current stage, then gives its optimiser steps. Lazy, so that a resumed run, which asks
+    for the finished epoch's loader once more, does not sample for nothing."""
+
+    def __init__(self, module: B2DiffuRL) -> None:
+        self.module = module
+
+    def __iter__(self) -> Iterator[LongTensor]:
+        yield from self.module.collect(self.module.current_epoch)

@@ -1,0 +1,63 @@
+"""Curves of a run, drawn from its metrics.csv against the reward queries spent."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+QUERIES = "cost/reward_queries"
+# file name -> (title, label of the y-axis, start of the columns' names)
+TOPICS = {
+    "rewards": ("Scores on training prompts", "mean score", ("reward/mean", "eval/")),
+    "heldout": ("Scores on held-out prompts", "mean score", ("heldout/",)),
+    "diversity": ("Diversity of pictures of one prompt", "mean pairwise distance", ("diversity/",)),
+    "selection": ("What trunks gave to the update", "share of trunks", ("select/positive_only", "select/negative_only",
+                                                                    "select/both", "select/none", "select/frac_zero_std")),
+    "interval": ("Trained steps, counted from the last one", "steps", ("interval",)),
+    "policy": ("The policy's distance from the one that sampled", "", ("policy/approx_kl", "policy/clip_frac",
+                                                                  "policy/ratio_max_dev")),
+}
+
+
+def read_columns(file: Path) -> dict[str, list[tuple[float, float]]]:
+    """Column -> points (reward queries, value); rows without a count of queries are left out."""
+    columns: dict[str, list[tuple[float, float]]] = {}
+    with file.open(newline="", encoding="utf-8") as stream:
+        for row in csv.DictReader(stream):
+            if not row.get(QUERIES):
+                continue
+            for name, value in row.items():
+                if value and name and name != QUERIES:
+                    columns.setdefault(name, []).append((float(row[QUERIES]), float(value)))
+    return columns
+
+
+def draw_plots(metrics: Path, folder: Path) -> list[Path]:
+    """One PNG for each topic that has points."""
+    if not metrics.is_file():
+        return []
+    columns = read_columns(metrics)
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = []
+    for name, (title, label, starts) in TOPICS.items():
+        shown = {column: points for column, points in columns.items() if column.startswith(starts)}
+        if shown:
+            drawn.append(_draw(shown, title, label, folder / f"{name}.png"))
+    return drawn
+
+
+def _draw(columns: dict[str, Sequence[tuple[float, float]]], title: str, label: str, file: Path) -> Path:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 3.8), dpi=110)
+    axes = figure.subplots()
+    for column, points in sorted(columns.items()):
+        marker = "o" if len(points) < 30 else None
+        axes.plot(*zip(*sorted(points), strict=True), label=column, marker=marker, markersize=3, linewidth=1.3)
+    axes.set(title=title, xlabel="reward queries", ylabel=label)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=7, ncols=2)
+    figure.tight_layout()
+    figure.savefig(file)
+    return file

@@ -1,0 +1,83 @@
+"""The samples a stage keeps, and the policy update on their (sample, step) pairs in micro-batches of one shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import LongTensor, Tensor
+
+from src.methods.b2diffurl.ddim import Ddim
+from src.methods.b2diffurl.noise import keyed_permutation
+from src.methods.b2diffurl.sampling import Denoise, Rollout
+
+
+@dataclass(frozen=True)
+class Kept:
+    """M kept samples with the s steps of the interval that have a log-probability."""
+
+    trajectory: Tensor  # [M, s + 1, C, H, W] float32
+    old_log_probs: Tensor  # [M, s]
+    advantages: Tensor  # [M]
+    prompt_index: LongTensor  # [M]
+    step_indices: LongTensor  # [s]
+
+    @classmethod
+    def of(cls, rollout: Rollout, chosen: LongTensor, advantages: Tensor, usable: int) -> Kept:
+        """The `chosen` samples of a rollout. `usable` counts the chain's steps with sigma > 0: all, or all but the last."""
+        steps = rollout.step_indices[rollout.step_indices < usable]
+        return cls(rollout.trajectory[chosen, : len(steps) + 1], rollout.log_probs[chosen, : len(steps)],
+                   advantages, rollout.prompt_index[chosen], steps)
+
+    def __len__(self) -> int:
+        return len(self.advantages)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """A micro-batch: B places in the M x s grid. The last micro-batch of an update repeats its first pair up to B rows,
+    so that all of them have one shape; only the first `real` rows count."""
+
+    sample: LongTensor  # [B]
+    step: LongTensor  # [B] place in the interval, 0 .. s - 1
+    real: int
+
+
+def pairs_of(samples: LongTensor, steps: int, micro_batch: int) -> Iterator[Pairs]:
+    """All (sample, step) pairs of `samples` [B], sample by sample, in micro-batches."""
+    sample = samples.repeat_interleave(steps)
+    step = torch.arange(steps, device=samples.device).repeat(len(samples))
+    for start in range(0, len(sample), micro_batch):
+        real = min(micro_batch, len(sample) - start)
+        rows = torch.arange(start, start + micro_batch, device=samples.device)
+        rows = torch.where(rows < len(sample), rows, start)
+        yield Pairs(sample[rows], step[rows], real)
+
+
+def updates(kept: int, *, inner_epochs: int, samples_per_update: int, seed: int, stage: int) -> list[LongTensor]:
+    """Which samples each optimiser step of a stage takes: every inner epoch all of them, in an order of its own."""
+    orders = [keyed_permutation(kept, seed=seed, stage=stage, stream=epoch) for epoch in range(inner_epochs)]
+    return [chunk for order in orders for chunk in order.split(samples_per_update)]
+
+
+def log_prob(denoise: Denoise, ddim: Ddim, kept: Kept, pairs: Pairs) -> Tensor:
+    """log pi_theta of the actions that were taken: [real], with the gradient of theta."""
+    step = kept.step_indices[pairs.step]
+    before, after = (kept.trajectory[pairs.sample, pairs.step + shift] for shift in (0, 1))
+    mean = ddim.mean(before, denoise(before, step, kept.prompt_index[pairs.sample]), step)
+    return ddim.log_prob(after, mean, step)[: pairs.real]
+
+
+@torch.no_grad()
+def replayed(denoise: Denoise, ddim: Ddim, kept: Kept, micro_batch: int,
+             progress: Callable[[int], None] | None = None) -> Kept:
+    """`kept` with old log-probabilities computed again in the update's batch shape, for kernels whose rows depend on it."""
+    everything = torch.arange(len(kept), device=kept.advantages.device)
+    parts = []
+    for pairs in pairs_of(everything, len(kept.step_indices), micro_batch):
+        parts.append(log_prob(denoise, ddim, kept, pairs))
+        if progress:
+            progress(pairs.real)
+    old = torch.cat(parts).reshape(kept.old_log_probs.shape)
+    return Kept(kept.trajectory, old, kept.advantages, kept.prompt_index, kept.step_indices)

@@ -1,0 +1,76 @@
+"""Glue that the trainings of the embedded model's four parts share: one pass over steps, cosine learning rate, EMA."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import OneCycleLR
+from torch.utils.data import DataLoader
+
+
+class Part(L.LightningModule):
+    """A network trained on freshly drawn pictures; the batch of step i is a function of (seed, i) alone.
+
+    Subclasses set `self.net` and give `loss(generator)`, `score(generator)` and `export(folder)`.
+    """
+
+    def __init__(self, *, steps: int, batch_size: int, lr: float, weight_decay: float, ema_decay: float, weights: str):
+        super().__init__()
+        self.steps, self.batch_size, self.lr, self.weight_decay = steps, batch_size, lr, weight_decay
+        self.ema_decay, self.weights = ema_decay, Path(weights)
+        self.seed, self.figures = 0, {}
+        self.net: nn.Module
+        self.average: nn.Module
+
+    def keep_average(self) -> None:
+        """Start the exponential moving average of the weights, which is what is scored and exported."""
+        self.average = torch.optim.swa_utils.AveragedModel(
+            self.net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(self.ema_decay), use_buffers=True)
+
+    @property
+    def trained(self) -> nn.Module:
+        """The averaged network."""
+        return self.average.module.eval()
+
+    def generator(self, step: int) -> torch.Generator:
+        return torch.Generator().manual_seed(self.seed * 1_000_003 + step)
+
+    def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        raise NotImplementedError
+
+    def score(self, generator: torch.Generator) -> dict[str, float]:
+        raise NotImplementedError
+
+    def train_dataloader(self) -> DataLoader:
+        return DataLoader(range(self.steps), batch_size=None)
+
+    def test_dataloader(self) -> DataLoader:
+        return DataLoader(range(1), batch_size=None)
+
+    def training_step(self, step: int, index: int) -> Tensor:
+        loss, stats = self.loss(self.generator(int(step)))
+        if index % 50 == 0:
+            self.log_dict({"loss": loss.detach(), **stats}, on_step=True, batch_size=self.batch_size)
+        return loss
+
+    def on_train_batch_end(self, *_: object) -> None:
+        # A short memory at the start, so that the average does not carry the random initialisation along.
+        self.average.update_parameters(self.net)
+
+    def test_step(self, *_: object) -> None:
+        self.figures = {f"test/{k}": float(v) for k, v in self.score(self.generator(-1)).items()}
+        self.log_dict(self.figures, batch_size=1)
+
+    def configure_optimizers(self):
+        params = [p for p in self.net.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(params, lr=self.lr, weight_decay=self.weight_decay, betas=(0.9, 0.99))
+        schedule = OneCycleLR(optimizer, self.lr, total_steps=self.steps + 1, pct_start=0.05, div_factor=25)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def banner(self) -> list[tuple[str, str]]:
+        count = sum(p.numel() for p in self.net.parameters())
+        return [("parameters", f"{count:,}"), ("steps", f"{self.steps:,} of {self.batch_size} drawings"),
+                ("weights go to", str(self.weights))]
