@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from src.core.errors import UserError
 from src.models import lora
 from src.models.card import write_card
-from src.models.fetch import quiet_loading, weights_folder
+from src.models.fetch import loading, weights_folder
 from src.models.location import PIPELINE_FILES, PIPELINE_PATTERNS
 from src.models.state import copied_state, fits
 
@@ -63,9 +63,10 @@ class DiffusionModel:
             raise UserError("model.path is null: give a diffusers folder or a hub id.")
         folder = weights_folder(self.path, PIPELINE_FILES, "model.path", PIPELINE_PATTERNS)
         self.device = torch.device(device)
-        self._load_frozen(folder)
-        self._load_unet(folder)
-        self.scheduler = self._load_scheduler(folder)
+        with loading("model.path", self.path):
+            self._load_frozen(folder)
+            self._load_unet(folder)
+            self.scheduler = self._load_scheduler(folder)
         if self.unet.config.in_channels != self.vae.config.latent_channels:
             raise UserError(f"model.path={self.path}: its UNet takes {self.unet.config.in_channels} channels, its VAE "
                             f"gives {self.vae.config.latent_channels}. Give a text-to-image model, not inpainting.")
@@ -76,12 +77,12 @@ class DiffusionModel:
         from diffusers import AutoencoderKL
         from transformers import CLIPTextModel, CLIPTokenizer
 
-        quiet_loading()
         self.tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
         self.text_encoder = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=self.dtype)
         self.vae = AutoencoderKL.from_pretrained(folder / "vae", torch_dtype=self.dtype)
         for part in (self.text_encoder, self.vae):
             part.to(self.device).eval().requires_grad_(False)
+        self.vae.to(memory_format=torch.channels_last)
 
     def _load_unet(self, folder: Path) -> None:
         from diffusers import UNet2DConditionModel
@@ -89,6 +90,7 @@ class DiffusionModel:
         # Trained as a whole, the weights stay in float32 and only the arithmetic is in half precision.
         dtype = self.dtype if self.lora_rank else torch.float32
         self.unet = UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=dtype).to(self.device).eval()
+        self.unet.to(memory_format=torch.channels_last)  # convolutions are about twice as fast on a CPU
         self.unet.requires_grad_(not self.lora_rank)
         if self.lora_rank:
             lora.add_lora(self.unet, self.lora_rank, self.lora_alpha, self.lora_targets)

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+import torch
+
 from src.core.errors import UserError
-from src.models.location import (
-    Files,
-    cached_snapshot,
-    hub_offline,
-    local_path,
-    missing_files,
-    offline_message,
-    path_problem,
-)
+from src.models.hub import cached_snapshot, offline_message
+from src.models.location import Files, local_path, missing_files, path_problem
 
 
 def weights_folder(path: str, files: Files, option: str, patterns: Sequence[str]) -> Path:
@@ -37,16 +33,24 @@ def weights_folder(path: str, files: Files, option: str, patterns: Sequence[str]
     return snapshot
 
 
-def quiet_loading() -> None:
-    """No bars of the libraries while weights are read: the run has its own."""
+@contextmanager
+def loading(option: str, path: str) -> Iterator[None]:
+    """Around the libraries' loading: no bars of theirs, and a UserError for files that are broken or do not fit."""
+    from safetensors import SafetensorError
     from transformers.utils import logging
 
     logging.disable_progress_bar()
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        reason = f"{type(error).__name__}: {str(error).strip()[:200]}"
+        raise UserError(f"{option}={path}", f"its files cannot be loaded ({reason})",
+                        "get them again, or give another folder") from error
 
 
 def _download(hub_id: str, option: str, patterns: Sequence[str]) -> Path:
-    if hub_offline():
-        raise UserError(offline_message(hub_id, option, patterns))
     from huggingface_hub import snapshot_download
 
     try:

@@ -1,11 +1,11 @@
-"""Where weights lie: a local folder or the hub's cache. Pure Python, so that the static check can use it."""
+"""Where weights lie, and which files a model needs. Pure Python, so that the static check can use it."""
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
+
+from src.models.hub import cached_snapshot, is_hub_id, offline_message, unreachable
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -45,60 +45,31 @@ def local_path(path: str) -> Path | None:
     return None
 
 
-def is_hub_id(path: str) -> bool:
-    """Whether the words look like `owner/name` on the hub (a relative path such as ./a/b does not)."""
-    return re.fullmatch(r"[\w][\w.-]*/[\w][\w.-]*", path) is not None
-
-
 def missing_files(folder: Path, files: Files) -> list[str]:
-    """The needed files that the folder lacks, each by its first name."""
-    return [names[0] for names in files if not any((folder / name).is_file() for name in names)]
+    """The needed files that the folder lacks, each by its first name; a Git LFS pointer is no file."""
+    return [names[0] for names in files if not any(_whole(folder / name) for name in names)]
 
 
-def hub_cache() -> Path:
-    """The hub's cache folder, found as huggingface_hub finds it."""
-    home = Path(os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface")
-    return Path(os.environ.get("HF_HUB_CACHE") or home / "hub").expanduser()
-
-
-def cached_snapshot(hub_id: str) -> Path | None:
-    """The newest snapshot of a hub repository in the cache, whole or not; None if there is none."""
-    repository = hub_cache() / f"models--{hub_id.replace('/', '--')}"
-    main = repository / "refs" / "main"
-    if main.is_file():
-        named = repository / "snapshots" / main.read_text().strip()
-        if named.is_dir():
-            return named
-    snapshots = [folder for folder in (repository / "snapshots").glob("*") if folder.is_dir()]
-    return max(snapshots, key=lambda folder: folder.stat().st_mtime, default=None)
-
-
-def hub_offline() -> bool:
-    """Whether the user switched the hub off by the environment."""
-    return any(os.environ.get(name, "").upper() in {"1", "ON", "YES", "TRUE"}
-               for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"))
+def _whole(file: Path) -> bool:
+    if not file.is_file():
+        return False
+    with file.open("rb") as stream:
+        return not stream.read(64).startswith(b"version https://git-lfs")
 
 
 def path_problem(path: str, files: Files, option: str, patterns: Sequence[str]) -> str | None:
-    """What is wrong with a path as far as can be seen without a network; None if nothing is."""
+    """What is wrong with a path as far as can be seen without fetching it; None if nothing is."""
     folder = local_path(path)
     if folder is None:
         if not is_hub_id(path):
             return (f"{option}={path}: there is no such folder. Give a folder that holds {files[0][0]}, "
                     "or a hub id owner/name.")
         whole = (snapshot := cached_snapshot(path)) is not None and not missing_files(snapshot, files)
-        return offline_message(path, option, patterns) if hub_offline() and not whole else None
+        reason = None if whole else unreachable()
+        return offline_message(path, option, patterns, reason) if reason else None
     if folder.is_file():
         return f"{option}={path}: this is a file. Give the folder that holds {files[0][0]}."
     if missing := missing_files(folder, files):
-        return f"{option}={path}: the folder lacks {', '.join(missing)}. Give a folder with all of the model's files."
+        return (f"{option}={path}: the folder lacks {', '.join(missing)}. "
+                "Give a folder with all of the model's files (after `git lfs pull` if it is a clone).")
     return None
-
-
-def offline_message(hub_id: str, option: str, patterns: Sequence[str], reason: str = "the hub is switched off") -> str:
-    """What to do when a hub repository is neither in the cache nor within reach."""
-    name = hub_id.rpartition("/")[2]
-    wanted = " ".join(f'--include "{pattern}"' for pattern in patterns)
-    return (f"{option}: the weights of {hub_id} are not in {hub_cache()}, and they cannot be fetched ({reason}).\n"
-            f"On a machine with a network run\n  hf download {hub_id} --local-dir {name} {wanted}\n"
-            f"then copy the folder here and give {option}=<folder>/{name}.")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from src.core.errors import UserError
-from src.models.fetch import quiet_loading, weights_folder
+from src.models.fetch import loading, weights_folder
 from src.models.location import CLIP_FILES, CLIP_PATTERNS, OPEN_CLIP_FILES, OPEN_CLIP_PATTERNS, local_path
 from src.rewards.preprocess import from_open_clip, from_transformers
 
@@ -28,13 +28,13 @@ class TransformersClip:
     def __init__(self, path: str, dtype: torch.dtype, device: torch.device) -> None:
         from transformers import CLIPImageProcessor, CLIPModel, CLIPTokenizer
 
-        quiet_loading()
         folder = weights_folder(path, CLIP_FILES, "reward.path", CLIP_PATTERNS)
         self.device, self.dtype = device, dtype
-        self.model = CLIPModel.from_pretrained(folder, dtype=dtype).to(device).eval().requires_grad_(False)
-        self.tokenizer = CLIPTokenizer.from_pretrained(folder)
+        with loading("reward.path", path):
+            self.model = CLIPModel.from_pretrained(folder, dtype=dtype).to(device).eval().requires_grad_(False)
+            self.tokenizer = CLIPTokenizer.from_pretrained(folder)
+            self.preprocess = from_transformers(CLIPImageProcessor.from_pretrained(folder))
         self.length = self.model.config.text_config.max_position_embeddings
-        self.preprocess = from_transformers(CLIPImageProcessor.from_pretrained(folder))
 
     def images(self, images: Tensor) -> Tensor:
         pixels = self.preprocess(images.to(self.device)).to(self.dtype)
@@ -61,9 +61,10 @@ class OpenClip:
             name, weights = _known(open_clip, arch), str(file)
         else:
             name, weights = f"local-dir:{_folder(path)}", None
-        self.model = open_clip.create_model(name, pretrained=weights, require_pretrained=True)
+        with loading("reward.path", path):
+            self.model = open_clip.create_model(name, pretrained=weights, require_pretrained=True)
+            self.tokenizer = open_clip.get_tokenizer(name)
         self.model.to(device=device, dtype=dtype).eval().requires_grad_(False)
-        self.tokenizer = open_clip.get_tokenizer(name)
         self.preprocess = from_open_clip(self.model.visual.preprocess_cfg)
 
     def images(self, images: Tensor) -> Tensor:

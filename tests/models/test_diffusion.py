@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -208,14 +209,20 @@ def test_targets_that_match_nothing(sd_folder: Path) -> None:
 
 
 def test_missing_weights(sd_folder: Path, tmp_path: Path) -> None:
-    import shutil
-
     with pytest.raises(UserError, match="no such folder"):
         load(tmp_path / "nowhere")
     broken = tmp_path / "broken"
     shutil.copytree(sd_folder, broken)
     (broken / "unet" / "diffusion_pytorch_model.safetensors").unlink()
     with pytest.raises(UserError, match=r"lacks unet/diffusion_pytorch_model\.safetensors"):
+        load(broken)
+
+
+def test_broken_weights(sd_folder: Path, tmp_path: Path) -> None:
+    broken = shutil.copytree(sd_folder, tmp_path / "broken")
+    weights = broken / "unet" / "diffusion_pytorch_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(UserError, match="cannot be loaded"):
         load(broken)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -37,7 +39,9 @@ def test_folder_without_weights(sd_folder: Path, tmp_path: Path) -> None:
     (half / "vae" / "diffusion_pytorch_model.safetensors").unlink()
     assert problems(path=str(half)) == [
         f"model.path={half}: the folder lacks vae/diffusion_pytorch_model.safetensors. "
-        "Give a folder with all of the model's files."]
+        "Give a folder with all of the model's files (after `git lfs pull` if it is a clone)."]
+    (half / "vae" / "diffusion_pytorch_model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid")
+    assert "git lfs pull" in problems(path=str(half))[0]
 
 
 def test_another_pipeline(sd_folder: Path, tmp_path: Path) -> None:
@@ -51,9 +55,32 @@ def test_another_pipeline(sd_folder: Path, tmp_path: Path) -> None:
 
 def test_hub_id_without_a_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
-    assert problems(hub="owner/name") == []  # the hub may be within reach
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert "hf download owner/name" in problems(hub="owner/name")[0]
+
+
+@pytest.fixture
+def at(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """Puts the hub at an address of this machine."""
+    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    return lambda port: monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", f"http://127.0.0.1:{port}")
+
+
+def test_hub_that_answers_and_hub_that_does_not(at) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        at(port)
+        assert problems(hub="owner/name") == []
+    told = problems(hub="owner/name")
+    assert "127.0.0.1 cannot be reached" in told[0] and "model.path=<folder>" in told[0]
+
+
+def test_hub_that_is_slow_is_left_to_the_run(at, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("src.models.hub.PATIENCE", 0.05)
+    monkeypatch.setattr("src.models.hub._knock", lambda failures: time.sleep(0.3))
+    assert problems(hub="owner/name") == []
 
 
 def test_cached_weights_are_used_without_a_network(sd_folder: Path, tmp_path: Path, monkeypatch) -> None:
