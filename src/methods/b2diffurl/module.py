@@ -5,6 +5,7 @@ The maths is in sampling, selection, update and objectives; this file only puts 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -80,7 +81,7 @@ class B2DiffuRL(Evaluating, L.LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.model, self.prompts, self.reward, self.objective = model, prompts, reward, objective
-        self.scorers = {reward.name: reward} | {s.name: s for s in scorers.values()}
+        self.scorers = {s.name: s for s in scorers.values()} | {reward.name: reward}
         self.stages, self.prompts_per_stage, self.branches, self.steps = stages, prompts_per_stage, branches, steps
         self.interval, self.eta, self.guidance_scale = dict(interval), eta, guidance_scale
         self.choice = Choice(normaliser, std_floor, selection, positive_threshold, negative_threshold, advantage_clip,
@@ -153,7 +154,7 @@ class B2DiffuRL(Evaluating, L.LightningModule):
         return DataLoader(_Stage(self), batch_size=None)
 
     def collect(self, stage: int) -> list[LongTensor]:
-        """Fills `self.kept` and returns the samples of each optimiser step; one empty step if nothing is kept."""
+        """Fills `self.kept` and returns the samples of each optimiser step, `updates_per_stage` of them."""
         before = self.model.evaluations
         interval = self.interval_of(stage)
         prompt_index, slots = draw_prompts(self.prompts_per_stage, len(self.prompts.train), seed=self.seed, stage=stage)
@@ -173,7 +174,13 @@ class B2DiffuRL(Evaluating, L.LightningModule):
         self.stage_evaluations = self.model.evaluations - before
         plan = updates(len(self.kept), inner_epochs=self.inner_epochs, samples_per_update=self.samples_per_update,
                        seed=self.seed, stage=stage)
-        return plan or [torch.empty(0, dtype=torch.long)]
+        return plan + [torch.empty(0, dtype=torch.long)] * (self.updates_per_stage - len(plan))
+
+    @property
+    def updates_per_stage(self) -> int:
+        """Optimiser steps of a stage that keeps as much as its selection can; what a stage lacks are empty steps."""
+        most = self.branches if self.choice.selection == "all" else min(2, self.branches)
+        return self.inner_epochs * math.ceil(self.prompts_per_stage * most / self.samples_per_update)
 
     def score(self, rolled: Rollout) -> Tensor:
         """Rewards [M] of a rollout's pictures, decoded and scored chunk by chunk so that pictures never pile up."""
@@ -257,14 +264,13 @@ class B2DiffuRL(Evaluating, L.LightningModule):
         first, last = self.interval_of(0), self.interval_of(self.stages - 1)
         guided = 2 if self.guidance_scale > 1 else 1
         cost = [guided * rows * (self.steps - s + self.branches * s) for s in (first, last)]
-        most = self.inner_epochs * -(-pictures // self.samples_per_update)
         return [
             ("model", f"{self.model.name}, {self.model.adapter}"),
             ("prompts", repr(self.prompts)),
             ("reward", f"{self.reward.identity()}; evaluated by {', '.join(self.scorers)}"),
             ("a stage", f"{rows} trunks x {self.branches} branches = {pictures} pictures and reward queries, "
                         f"last {first} to {last} of {self.steps} steps trained"),
-            ("its cost", f"{cost[0]:,} to {cost[1]:,} UNet evaluations for sampling, at most {most} updates"),
+            ("its cost", f"{cost[0]:,} to {cost[1]:,} UNet evaluations for sampling, at most {self.updates_per_stage} updates"),
             ("the run", f"{self.stages} stages, {self.stages * pictures:,} reward queries"),
         ]
 
@@ -278,10 +284,14 @@ def _history(window: int) -> selection.RewardHistory:
 
 class _Stage(IterableDataset):
     """Iterating rolls out the current stage, then gives its optimiser steps. Lazy, so that a resumed run, which asks
-    for the finished epoch's loader once more, does not sample for nothing."""
+    for the finished epoch's loader once more, does not sample for nothing; of known length, so that nothing is
+    fetched ahead."""
 
     def __init__(self, module: B2DiffuRL) -> None:
         self.module = module
+
+    def __len__(self) -> int:
+        return self.module.updates_per_stage
 
     def __iter__(self) -> Iterator[LongTensor]:
         yield from self.module.collect(self.module.current_epoch)

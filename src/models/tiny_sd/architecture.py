@@ -26,8 +26,8 @@ def tokenizer() -> CLIPTokenizer:
     for word in sorted(words):
         pieces = [*word[:-1], word[-1] + "</w>"]
         while len(pieces) > 1:
-            merges[(pieces[0], pieces[1])] = None
-            pieces[:2] = [pieces[0] + pieces[1]]
+            merges[(pieces[-2], pieces[-1])] = None  # from the end: no merge can then apply inside another word
+            pieces[-2:] = [pieces[-2] + pieces[-1]]
     vocabulary = [*alphabet, *(f"{a}</w>" for a in alphabet)]
     vocabulary += [a + b for a, b in merges if a + b not in vocabulary]
     vocabulary += ["<|startoftext|>", "<|endoftext|>"]
