@@ -15,7 +15,8 @@ class RunState(Callback):
     """Makes an interrupted and continued run equal to one that was not.
 
     Every epoch starts from a seed of its own, so that no generator state has to survive: dropout, shuffling and
-    augmentation of epoch e depend on (seed, e, rank) only.
+    augmentation of epoch e depend on (seed, e, rank) only. What a method draws from the global generators in
+    ``train_dataloader()`` or ``on_train_epoch_start`` is not covered; it should seed a generator of its own there.
     """
 
     def __init__(self, seed: int, first_epoch: int, results: Results) -> None:
@@ -23,7 +24,8 @@ class RunState(Callback):
         self.training_began = False
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # The first epoch's data order is drawn before on_train_epoch_start, later epochs' after it.
+        # Lightning opens the data of the first epoch right after this, of later epochs after on_train_epoch_start:
+        # seeding there too would shift the first epoch's random numbers.
         seed_everything(self.seed, self.first_epoch, trainer.global_rank)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -35,7 +37,8 @@ class RunState(Callback):
         for logger in trainer.loggers:
             if hasattr(logger, "epoch"):
                 logger.epoch = trainer.current_epoch
-        seed_everything(self.seed, trainer.current_epoch, trainer.global_rank)
+        if trainer.current_epoch != self.first_epoch:
+            seed_everything(self.seed, trainer.current_epoch, trainer.global_rank)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         stop_together(trainer)

@@ -1,6 +1,7 @@
 """All text a run prints: notes, errors, the banner at the start, the table at the end."""
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 
 from rich.console import Console
@@ -9,8 +10,11 @@ from rich.table import Table
 
 from src.core.errors import UserError
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+# Without a terminal nobody resizes a window: paths in a log stay on one line.
+LOG_WIDTH = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160
+
+out = Console(highlight=False, width=LOG_WIDTH)
+err = Console(stderr=True, highlight=False, width=LOG_WIDTH)
 
 
 def is_main_process() -> bool:

@@ -13,15 +13,16 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 class CSVRows(Logger):
     """Appends to ``<run folder>/metrics.csv``. Columns may join later; numbers are written in full.
 
-    Every row has ``step`` (batches trained so far) and ``epoch`` (0-based). Rows of an evaluation after training
-    carry the number of finished epochs.
+    Every row has ``step`` (batches trained so far) and ``epoch`` (0-based; -1 before training, the number of epochs
+    after it).
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.file: Path | None = None
-        self.epoch = 0
+        self.epoch = -1  # core sets it at the start of each epoch
         self._columns: list[str] = []
+        self._kept: int | None = None
 
     def attach_run(self, folder: Path, **_: Any) -> None:
         """Write to this run's folder; called by core before anything is logged."""
@@ -29,13 +30,11 @@ class CSVRows(Logger):
         self._columns = _read(self.file)[0]
 
     def keep_until(self, epoch: int) -> None:
-        """Drop the rows after ``epoch`` (the checkpoint's last finished one); -1 drops all of them."""
-        if self.file is None or not self.file.is_file():
-            return
-        columns, rows = _read(self.file)
-        kept = [row for row in rows if int(float(row.get("epoch") or 0)) <= epoch]
-        self._columns = columns
-        self._rewrite(kept)
+        """Drop the rows after ``epoch`` (the checkpoint's last finished one) as soon as there are new ones.
+
+        -1 keeps what came before training.
+        """
+        self.epoch = self._kept = epoch
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
@@ -43,10 +42,12 @@ class CSVRows(Logger):
         if self.file is None:
             return
         row = {"step": step, "epoch": self.epoch, **{key: _text(value) for key, value in metrics.items()}}
+        if self.epoch < 0:
+            row["epoch"] = self.epoch
         new = [key for key in row if key not in self._columns]
-        if new:
-            rows = _read(self.file)[1]
-            self._columns += new
+        if new or self._kept is not None:
+            rows = [old for old in _read(self.file)[1] if self._kept is None or _epoch(old) <= self._kept]
+            self._columns, self._kept = self._columns + new, None
             self._rewrite(rows)
         with self.file.open("a", newline="") as stream:
             csv.DictWriter(stream, self._columns, restval="", lineterminator="\n").writerow(row)
@@ -80,6 +81,10 @@ def _read(file: Path) -> tuple[list[str], list[dict[str, str]]]:
     reader = csv.DictReader(lines)
     rows = [{key: value or "" for key, value in row.items() if key is not None} for row in reader]
     return list(reader.fieldnames or []), rows
+
+
+def _epoch(row: dict[str, str]) -> int:
+    return int(float(row.get("epoch") or 0))
 
 
 def _text(value: Any) -> Any:

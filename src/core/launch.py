@@ -1,10 +1,10 @@
-"""Run a checked plan: folder, objects, trainer, the phases of its mode, results."""
+"""Run a checked plan, and turn every way in which it can end into a status, a message and an exit code."""
 
 import os
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from src.core import console, environment, quiet, runfolder, signals
 from src.core.errors import FAILED_RUN, UserError
@@ -12,96 +12,114 @@ from src.core.plan import Plan
 from src.core.results import Results, read
 from src.core.resume import key
 
+if TYPE_CHECKING:
+    from src.core.work import Work
+
 SHOW_TRACEBACK = "B2_TRACEBACK"
 
 
 def launch(plan: Plan) -> int:
     """Carry the plan out and return the exit code: 0, 1 (failed), 2 (bad input), 130 or 143 (stopped)."""
-    quiet.before_import()
-    folder = runfolder.RunFolder(plan.folder)
-    results = Results(plan.folder, plan.choices.get("method") or "", plan.cfg["seed"], plan.cfg["mode"], plan.command)
-    if plan.resumed:
-        results.continue_from(read(plan.folder))
+    run = _Run(plan)
     with signals.caught():
         try:
-            _open(plan, folder, results)
-            return _guarded(plan, folder, results)
+            return run.carry_out()
         finally:
-            folder.close()
+            run.folder.close()
             os.environ.pop(runfolder.ENV, None)
 
 
-def _open(plan: Plan, folder: runfolder.RunFolder, results: Results) -> None:
-    """Make the folder; only the main process writes."""
-    if not console.is_main_process():
-        return
-    kept = [text for text in plan.overrides if key(text) not in ("resume", "run_dir") and "hydra." not in key(text)]
-    folder.create(plan.cfg, kept)
-    # Processes that Lightning starts for further devices read it and write to the same folder.
-    os.environ[runfolder.ENV] = str(plan.folder)
-    results.save("running")
+class _Run:
+    """One attempt: the objects it has made so far decide how an error is handled."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.folder = runfolder.RunFolder(plan.folder)
+        self.results = Results(plan.folder, plan.choices.get("method") or "", plan.cfg["seed"], plan.cfg["mode"],
+                               plan.command)
+        self.work: Work | None = None
+
+    def carry_out(self) -> int:
+        """Build, open the folder, work. Nothing is written before the objects could be built."""
+        try:
+            quiet.before_import()
+            from src.core.work import Work  # torch and Lightning are imported here, not before the checks
+
+            quiet.after_import()
+            self.work = Work(self.plan, self.results)
+            self._open_folder()
+            self.work.prepare()
+            self.work.run()
+            self.results.save("finished")
+            return 0
+        except UserError as error:
+            return self._on_user_error(error)
+        except (Exception, KeyboardInterrupt, SystemExit, signals.StopRun) as error:
+            stop = error if isinstance(error, signals.StopRun) else _stop_behind(error)
+            return self._on_stop(stop) if stop else self._on_failure(error)
+        finally:
+            self._close_loggers()
+
+    def _open_folder(self) -> None:
+        plan = self.plan
+        if not console.is_main_process():
+            return
+        earlier = read(plan.folder) if plan.resumed else {}
+        self.folder.open(plan.cfg, [text for text in plan.overrides if _lasts(text)])
+        # Processes that Lightning starts for further devices read it and write to the same folder.
+        os.environ[runfolder.ENV] = str(plan.folder)
+        self.results.continue_from(earlier)
+        self.results.save("running")
+        environment.write(plan.folder)
+        if plan.cfg["mode"] == "train":
+            self.folder.point_latest(Path(plan.cfg["output_dir"]).absolute())
+
+    def _on_user_error(self, error: UserError) -> int:
+        began = self.work is not None and self.work.began
+        if self.folder.is_open:
+            self.results.save("failed")
+        if self.folder.is_open and not began:
+            self._close_loggers()
+            self.folder.undo()
+        if self._wants_traceback():
+            traceback.print_exc()
+        console.fail(error)
+        return FAILED_RUN if began else error.exit_code
+
+    def _on_stop(self, stop: signals.StopRun) -> int:
+        if self.folder.is_open:
+            self.results.save("interrupted")
+        if self.work is not None and self.folder.is_open and self.plan.cfg["mode"] == "train":
+            _best_effort("the report", self.work.report)
+            self.results.save("interrupted")
+            console.note(f"Interrupted. Continue with: python -m src.run resume={runfolder.short(self.plan.folder)}")
+        return stop.exit_code
+
+    def _on_failure(self, error: BaseException) -> int:
+        log = self.plan.folder / "error.log"
+        try:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            self.results.save("failed")
+            log.write_text("".join(traceback.format_exception(error)))
+        except OSError:
+            traceback.print_exception(error)
+        if self._wants_traceback():
+            traceback.print_exception(error)
+        reason = str(error).strip().splitlines()
+        console.fail(UserError(type(error).__name__, reason[0] if reason else "no message",
+                               f"the traceback is in {runfolder.short(log)}"))
+        return FAILED_RUN
+
+    def _close_loggers(self) -> None:
+        if self.work is not None:
+            _best_effort("closing the loggers", self.work.close)
+
+    def _wants_traceback(self) -> bool:
+        return bool(os.environ.get(SHOW_TRACEBACK) or self.plan.choices.get("debug"))
 
 
-def _guarded(plan: Plan, folder: runfolder.RunFolder, results: Results) -> int:
-    """Run, and turn every way to end into an exit code, a message and a status."""
-    work = None
-    try:
-        from src.core.work import Work  # torch and Lightning are imported here, not before the checks
-
-        quiet.after_import()
-        environment.write(plan.folder) if console.is_main_process() else None
-        work = Work(plan, results)
-        if plan.cfg["mode"] == "train" and console.is_main_process():
-            folder.point_latest(Path(plan.cfg["output_dir"]).absolute())
-        work.run()
-        results.save("finished")
-        return 0
-    except UserError as error:
-        return _on_user_error(error, plan, folder, results, work)
-    except (Exception, KeyboardInterrupt, SystemExit, signals.StopRun) as error:
-        stop = error if isinstance(error, signals.StopRun) else _stop_behind(error)
-        return _on_stop(stop, plan, results, work) if stop else _on_failure(error, plan, results)
-    finally:
-        if work is not None:
-            _best_effort("closing the loggers", work.close)
-
-
-def _on_user_error(
-    error: UserError, plan: Plan, folder: runfolder.RunFolder, results: Results, work: Any
-) -> int:
-    began = plan.resumed or (work is not None and work.began)
-    results.save("failed")
-    if not began and console.is_main_process():
-        _best_effort("closing the loggers", work.close) if work is not None else None
-        folder.discard()
-    if plan.cfg.get("debug") or os.environ.get(SHOW_TRACEBACK):
-        traceback.print_exc()
-    console.fail(error)
-    return FAILED_RUN if began else error.exit_code
-
-
-def _on_stop(stop: signals.StopRun, plan: Plan, results: Results, work: Any) -> int:
-    results.save("interrupted")
-    if work is not None and plan.cfg["mode"] == "train":
-        _best_effort("the report", work.report)
-        results.save("interrupted")
-        console.note(f"Interrupted. Continue with: python -m src.run resume={_short(plan.folder)}")
-    return stop.exit_code
-
-
-def _on_failure(error: BaseException, plan: Plan, results: Results) -> int:
-    results.save("failed")
-    log = plan.folder / "error.log"
-    try:
-        log.write_text("".join(traceback.format_exception(error)))
-    except OSError:
-        traceback.print_exception(error)
-    if os.environ.get(SHOW_TRACEBACK):
-        traceback.print_exception(error)
-    reason = str(error).strip().splitlines()
-    console.fail(UserError(type(error).__name__, reason[0] if reason else "no message",
-                           f"the traceback is in {_short(log)}"))
-    return FAILED_RUN
+def _lasts(override: str) -> bool:
+    return key(override) not in ("resume", "run_dir") and not key(override).startswith("hydra.")
 
 
 def _stop_behind(error: BaseException) -> signals.StopRun | None:
@@ -116,8 +134,3 @@ def _best_effort(what: str, action: Callable[[], Any]) -> None:
         action()
     except Exception as error:
         console.warn(f"{what} failed: {error}")
-
-
-def _short(path: Path) -> Path:
-    """Relative to where the user is, if that is shorter."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

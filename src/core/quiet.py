@@ -15,6 +15,7 @@ _LIGHTNING_WARNINGS = (
     r".*`weights_only` was not set.*",
     r".*[Yy]ou .*are resuming from a checkpoint that ended before the epoch ended.*",
     r".*using `tensorboardX`.*",
+    r"Total length of .* across ranks is zero.*",
 )
 
 

@@ -13,7 +13,7 @@ import yaml
 from src.core.errors import UserError
 
 ENV = "B2_RUN_DIR"
-FIRST_FILES = {"config.yaml", "overrides.txt", "env.json", "metrics.json", ".lock"}
+FIRST_FILES = {"config.yaml", "overrides.txt", "env.json", "metrics.json", "wandb_id.txt", ".lock"}
 
 
 def choose(cfg: Mapping[str, Any], method: str, hydra_run_dir: str | None) -> Path:
@@ -57,15 +57,20 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.is_new = False
+        self.is_open = False
+        self._is_new = False
+        self._earlier: dict[Path, bytes] = {}
+        self._latest: tuple[Path, str | None] | None = None
         self._lock: IO[str] | None = None
 
-    def create(self, config: Mapping[str, Any], overrides: Iterable[str]) -> None:
+    def open(self, config: Mapping[str, Any], overrides: Iterable[str]) -> None:
         """Make the folder and write config.yaml and overrides.txt. Raises ``UserError`` if that fails."""
         try:
-            self.is_new = not self.path.exists()
+            self._is_new = not self.path.exists()
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = lock(self.path)
+            self._earlier = {path: path.read_bytes() for name in FIRST_FILES if (path := self.path / name).is_file()}
+            self.is_open = True
             (self.path / "config.yaml").write_text(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
             (self.path / "overrides.txt").write_text("".join(f"{line}\n" for line in overrides))
         except OSError as error:
@@ -75,25 +80,43 @@ class RunFolder:
 
     def point_latest(self, output_dir: Path) -> None:
         """Move ``<output_dir>/latest`` to this run. A disk without links is no reason to stop."""
-        draft = output_dir / f".latest-{os.getpid()}"
-        try:
-            target = os.path.relpath(self.path, output_dir)
-            draft.unlink(missing_ok=True)
-            draft.symlink_to(target)
-            os.replace(draft, output_dir / "latest")
-        except OSError:
-            draft.unlink(missing_ok=True)
+        link = output_dir / "latest"
+        self._latest = (link, os.readlink(link) if link.is_symlink() else None)
+        _link(link, os.path.relpath(self.path, output_dir))
 
-    def discard(self) -> None:
-        """Remove a folder of which nothing but the first files exists: bad input leaves nothing half-made."""
-        if self.is_new and all(item.name in FIRST_FILES for item in self.path.rglob("*") if not item.is_dir()):
+    def undo(self) -> None:
+        """Put everything back as it was before ``open``: bad input leaves nothing half-made.
+
+        A new folder goes away if nothing but the first files is in it; an older run gets its files back.
+        """
+        if self._is_new:
+            if any(item.name not in FIRST_FILES for item in self.path.rglob("*") if not item.is_dir()):
+                return
             shutil.rmtree(self.path, ignore_errors=True)
+        for path, content in self._earlier.items():
+            path.write_bytes(content)
+        if self._latest is not None:
+            _link(*self._latest)
 
     def close(self) -> None:
         """Give the lock back."""
         if self._lock is not None:
             self._lock.close()
             self._lock = None
+
+
+def _link(link: Path, target: str | None) -> None:
+    """Make, move or (without a target) remove a symbolic link."""
+    draft = link.with_name(f".{link.name}-{os.getpid()}")
+    try:
+        draft.unlink(missing_ok=True)
+        if target is None:
+            link.unlink(missing_ok=True)
+        elif link.is_symlink() or not link.exists():
+            draft.symlink_to(target)
+            os.replace(draft, link)
+    except OSError:
+        draft.unlink(missing_ok=True)
 
 
 def lock(path: Path) -> IO[str] | None:
@@ -134,3 +157,8 @@ def _first_free(path: Path) -> Path:
         count += 1
         free = path.with_name(f"{path.name}_{count}")
     return free
+
+
+def short(path: Path) -> Path:
+    """Relative to where the user is, if it lies below."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -1,13 +1,19 @@
 """A wandb run that never asks: offline without a login, one folder for all runs, the same id when continued."""
 
 import os
+import secrets
 from netrc import NetrcParseError, netrc
 from pathlib import Path
 from typing import Any
 
+import wandb
 from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.loggers.logger import rank_zero_experiment
+
+from src.core import console
 
 ID_FILE = "wandb_id.txt"
+ANSWER_SECONDS = 15.0  # longest wait for the server at the start
 
 
 class WandbRun(WandbLogger):
@@ -17,20 +23,35 @@ class WandbRun(WandbLogger):
         self, *, project: str, folder: str = "outputs", group: str | None = None, tags: list[str] | None = None
     ) -> None:
         Path(folder).mkdir(parents=True, exist_ok=True)
-        offline = os.environ.get("WANDB_MODE", "") == "offline" or not logged_in()
-        super().__init__(project=project, save_dir=folder, offline=offline, group=group, tags=tags,
-                         settings=quiet_settings())
+        super().__init__(project=project, save_dir=folder, group=group, tags=tags, settings=quiet_settings())
+        # Lightning's own `offline=True` writes WANDB_MODE into the environment, `anonymous` only earns a warning.
+        self._wandb_init.pop("anonymous", None)
+        if not logged_in():
+            self._wandb_init["mode"] = "offline"
 
     def attach_run(self, folder: Path, config: dict[str, Any], **_: Any) -> None:
         """Name the run after its folder and keep its id there, for the day it is continued."""
         file = folder / ID_FILE
-        if not file.is_file():
-            import wandb
-
-            file.write_text(wandb.util.generate_id())
-        self._id = self._wandb_init["id"] = file.read_text().strip()
+        if not file.is_file() and console.is_main_process():
+            file.write_text(secrets.token_hex(4))
+        self._id = self._wandb_init["id"] = file.read_text().strip() if file.is_file() else None
         self._name = self._wandb_init["name"] = folder.name
         self._wandb_init["config"] = config
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """The wandb run, started on first use; offline if the server does not answer."""
+        try:
+            return self._start()
+        except wandb.errors.Error as error:
+            console.warn(f"wandb: {str(error).splitlines()[0]}; this run is kept offline")
+            wandb.teardown()  # else the service says that the id is in use
+            self._wandb_init["mode"] = "offline"
+            return self._start()
+
+    def _start(self) -> Any:
+        return WandbLogger.experiment.fget(self)
 
     def summarize(self, figures: dict[str, float]) -> None:
         """Put the final figures into the run's summary."""
@@ -39,14 +60,14 @@ class WandbRun(WandbLogger):
     def close(self, exit_code: int = 0) -> None:
         """Finish the run, so that everything is on disk or uploaded."""
         if self._experiment is not None:
-            self._experiment.finish(exit_code=exit_code, quiet=True)
+            self._experiment.finish(exit_code=exit_code)
+            self._experiment = None
 
 
-def quiet_settings() -> Any:
-    """Settings without console capture, banners and waiting."""
-    import wandb
-
-    return wandb.Settings(silent=True, console="off", init_timeout=30.0, x_disable_meta=False, show_info=False)
+def quiet_settings() -> wandb.Settings:
+    """No console capture, no banner, no search for code and commit (env.json has the commit)."""
+    return wandb.Settings(silent=True, console="off", disable_git=True, disable_code=True,
+                          init_timeout=ANSWER_SECONDS)
 
 
 def logged_in() -> bool:

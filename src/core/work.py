@@ -15,6 +15,7 @@ from src.core.errors import UserError
 from src.core.plan import Plan
 from src.core.progress import ConsoleProgress
 from src.core.results import Results
+from src.core.runfolder import short
 
 
 class Work:
@@ -29,6 +30,9 @@ class Work:
         self.module.run_dir, self.module.seed = plan.folder, plan.cfg["seed"]
         self.first_epoch = self._inspect_checkpoint()
         self.state = RunState(plan.cfg["seed"], self.first_epoch, results)
+
+    def prepare(self) -> None:
+        """Build what writes into the run folder: loggers and trainer."""
         self.trainer = self._trainer()
 
     @property
@@ -70,18 +74,19 @@ class Work:
         with torch.no_grad():
             paths = self.module.sample(list(self.plan.cfg["prompts"]), folder)
         for path in paths:
-            console.note(str(path))
+            console.note(str(short(path)))
 
     def report(self) -> None:
         """Let the method draw its plots and picture sheets into the run folder."""
-        if hasattr(self.module, "report") and self.trainer.is_global_zero:
+        if hasattr(self.module, "report") and console.is_main_process():
             self.module.report(self.plan.folder)
 
     def close(self) -> None:
         """Finish the loggers."""
+        exit_code = 0 if self.results.head["status"] == "finished" else 1
         for logger in self.loggers:
             if hasattr(logger, "close"):
-                logger.close()
+                logger.close(exit_code)
         self.loggers = []
 
     @property
@@ -118,9 +123,9 @@ class Work:
 
     def _banner(self) -> None:
         rows = list(self.module.banner()) if hasattr(self.module, "banner") else []
-        rows += [("run folder", str(self.plan.folder)), ("device", device_name(self.trainer))]
+        rows += [("run folder", str(short(self.plan.folder))), ("device", device_name(self.trainer))]
         if self.plan.checkpoint is not None:
-            rows.append(("from", f"{self.plan.checkpoint} ({self.first_epoch} epochs)"))
+            rows.append(("from", f"{short(self.plan.checkpoint)} ({self.first_epoch} epochs)"))
         elif self.plan.resumed:
             rows.append(("from", "the start: the run had finished no epoch"))
         console.banner(f"{self.plan.choices.get('method')}  {self.mode}", rows)
@@ -145,7 +150,7 @@ class Work:
             if hasattr(logger, "summarize") and self.trainer.is_global_zero:
                 logger.summarize(self.results.figures)
         console.figures_table(self.results.figures)
-        console.note(f"Results: {self.plan.folder}")
+        console.note(f"Results: {short(self.plan.folder)}")
 
     def _load_for_sampling(self) -> None:
         """What ``trainer.test`` does before its loop: set up, restore, move to the device."""

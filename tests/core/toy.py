@@ -1,7 +1,10 @@
 """A method small enough to test the plumbing with: a linear layer learns to double its input."""
 
 import json
+import os
+import signal
 import time
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,13 +36,18 @@ class Toy(LightningModule):
         fail_at: int | None = None,
         delay: float = 0.0,
         weights: str | None = None,
+        stop_at: int | None = None,
+        validate: bool = False,
+        junk: bool = False,
     ) -> None:
         super().__init__()
+        self.stop_at, self.validate, self.junk = stop_at, validate, junk
         self.lr, self.kind, self.fail_at, self.delay, self.width = lr, kind, fail_at, delay, width
         self.weights = weights
         self.net = nn.Sequential(nn.Linear(width, width), nn.Dropout(0.3))
         self.figures: dict[str, float] = {}
         self.history: list[float] = []
+        self.asked: list[int] = []
 
     def setup(self, stage: str) -> None:
         if self.weights is not None:
@@ -52,8 +60,15 @@ class Toy(LightningModule):
         return [("width", str(self.width))]
 
     def train_dataloader(self) -> DataLoader:
+        self.asked.append(self.current_epoch)
         generator = torch.Generator().manual_seed(0)
         return DataLoader(TensorDataset(torch.randn(24, self.width, generator=generator)), batch_size=4, shuffle=True)
+
+    def val_dataloader(self) -> DataLoader | list:
+        return self.test_dataloader() if self.validate else []
+
+    def validation_step(self, batch: list[Tensor], index: int) -> None:
+        self.log("val/loss", (self.net(batch[0]) - 2 * batch[0]).square().mean())
 
     def test_dataloader(self) -> DataLoader:
         return DataLoader(TensorDataset(torch.ones(8, self.width)), batch_size=4)
@@ -61,6 +76,8 @@ class Toy(LightningModule):
     def training_step(self, batch: list[Tensor], index: int) -> Tensor:
         if self.fail_at is not None and self.global_step >= self.fail_at:
             raise RuntimeError("the toy broke")
+        if self.stop_at is not None and self.global_step >= self.stop_at:
+            os.kill(os.getpid(), signal.SIGTERM)
         if self.delay:
             with phase(self.trainer, "waiting", total=10, unit="nap") as advance:
                 for _ in range(10):
@@ -79,6 +96,8 @@ class Toy(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["history"] = list(self.history)
+        if self.junk:
+            checkpoint["junk"] = Fraction(1, 3)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.history = list(checkpoint["history"])
