@@ -22,7 +22,7 @@ Keys of every run:  seed  name  mode=train|eval|sample  resume=auto|<folder>  ck
 Deeper keys:        method.<key>  trainer.max_epochs  ...   --cfg job lists them all, --cfg job -p method one part
 Several runs:       -m seed=0,1,2                           Hydra's own help: --hydra-help
 """
-GROUPS = ("method", "model", "data", "reward", "objective", "trainer", "logger", "debug", "experiment", "sweep")
+GROUPS = ("method", "model", "data", "reward", "scorers", "objective", "trainer", "logger", "debug", "experiment", "sweep")
 
 
 @dataclass

@@ -55,6 +55,7 @@ class Work:
         self.trainer.fit(self.module, datamodule=self._datamodule, ckpt_path=start, weights_only=True)
         signals.check_stop()
         self._test("after", "_after" if before else "")
+        self.results.add(getattr(self.module, "costs", {}), "")
         self._export()
         self.report()
         self._finish()

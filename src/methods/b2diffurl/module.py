@@ -104,8 +104,10 @@ class B2DiffuRL(Evaluating, L.LightningModule):
         """Loads every part once; the prompts are embedded once for the whole run."""
         if self._loaded:
             return
-        device = self.trainer.strategy.root_device if self._trainer else torch.device("cpu")
-        self.load(device)
+        if self.trainer.world_size > 1:
+            raise UserError(f"trainer.devices: {self.trainer.world_size} processes", "B2-DiffuRL trains on one device so far",
+                            "set trainer.devices=1 trainer.num_nodes=1")
+        self.load(self.trainer.strategy.root_device)
 
     def load(self, device: torch.device) -> None:
         with torch.random.fork_rng(devices=[]):
@@ -229,11 +231,15 @@ class B2DiffuRL(Evaluating, L.LightningModule):
         kept = len(self.kept)
         self.kept = None
         rows = policy_figures(self.policy_stats)
-        costs = {"cost/reward_queries": float(self.queries), "cost/unet_evaluations": float(self.clock.evaluations)}
-        costs |= {f"cost/seconds_{name}": seconds for name, seconds in self.clock.seconds.items()}
-        self.log_dict({**self.stage_stats, **rows, **costs, "select/samples": float(kept)})
+        self.log_dict({**self.stage_stats, **rows, **self.costs, "select/samples": float(kept)})
         if not kept:
             rank_zero_warn(f"stage {self.current_epoch}: no branch passed the thresholds, the update is skipped")
+
+    @property
+    def costs(self) -> dict[str, float]:
+        """The three axes of a fair comparison, so far: reward queries, UNet evaluations, seconds by phase."""
+        seconds = {f"cost/seconds_{name}": value for name, value in self.clock.seconds.items()}
+        return {"cost/reward_queries": float(self.queries), "cost/unet_evaluations": float(self.clock.evaluations)} | seconds
 
     # --- what outlives the process ------------------------------------------------------------------------------
 
