@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from diffusers import AutoencoderKL
 from torch import Tensor
 
 from src.data import shapes
@@ -20,8 +21,9 @@ class AutoencoderTraining(Part):
         super().__init__(steps=steps, batch_size=batch_size, lr=lr, weight_decay=weight_decay, ema_decay=ema_decay,
                          weights=weights)
         self.kl_weight = kl_weight
-        self.net = architecture.autoencoder().to(memory_format=torch.channels_last)
-        self.keep_average()
+
+    def network(self) -> AutoencoderKL:
+        return architecture.autoencoder().to(memory_format=torch.channels_last)
 
     def drawings(self, count: int, generator: torch.Generator) -> Tensor:
         images = 2 * shapes.draw(shapes.random_scenes(count, generator), generator) - 1

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from transformers import CLIPModel
 
 from src.data import shapes
 from src.methods.tiny_sd.part import Part
@@ -21,8 +22,9 @@ class ClipTraining(Part):
         super().__init__(steps=steps, batch_size=batch_size, lr=lr, weight_decay=weight_decay, ema_decay=ema_decay,
                          weights=weights)
         self.tokenizer = architecture.tokenizer()
-        self.net = architecture.clip(self.tokenizer)
-        self.keep_average()
+
+    def network(self) -> CLIPModel:
+        return architecture.clip(self.tokenizer)
 
     def tokens(self, scenes: Tensor, generator: torch.Generator) -> Tensor:
         """Captions of scenes in a random one of their two phrasings, as token ids [batch, tokens]."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import lightning as L
@@ -14,19 +15,29 @@ from torch.utils.data import DataLoader
 class Part(L.LightningModule):
     """A network trained on freshly drawn pictures; the batch of step i is a function of (seed, i) alone.
 
-    Subclasses set `self.net` and give `loss(generator)`, `score(generator)` and `export(folder)`.
+    Subclasses give `network()`, `loss(generator)`, `score(generator)` and `export(folder)`. An epoch is a sixth of the
+    steps, only so that there is a checkpoint to go on from.
     """
+
+    EPOCHS = 6
 
     def __init__(self, *, steps: int, batch_size: int, lr: float, weight_decay: float, ema_decay: float, weights: str):
         super().__init__()
         self.steps, self.batch_size, self.lr, self.weight_decay = steps, batch_size, lr, weight_decay
         self.ema_decay, self.weights = ema_decay, Path(weights)
         self.seed, self.figures = 0, {}
-        self.net: nn.Module
-        self.average: nn.Module
 
-    def keep_average(self) -> None:
-        """Start the exponential moving average of the weights, which is what is scored and exported."""
+    def network(self) -> nn.Module:
+        """The network to train, randomly initialised."""
+        raise NotImplementedError
+
+    def configure_model(self) -> None:
+        """The network, and the exponential moving average of its weights, which is what is scored and exported."""
+        if hasattr(self, "net"):
+            return
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            self.net = self.network().train()
         self.average = torch.optim.swa_utils.AveragedModel(
             self.net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(self.ema_decay), use_buffers=True)
 
@@ -45,14 +56,14 @@ class Part(L.LightningModule):
         raise NotImplementedError
 
     def train_dataloader(self) -> DataLoader:
-        return DataLoader(range(self.steps), batch_size=None)
+        return DataLoader(range(math.ceil(self.steps / self.EPOCHS)), batch_size=None)
 
     def test_dataloader(self) -> DataLoader:
         return DataLoader(range(1), batch_size=None)
 
-    def training_step(self, step: int, index: int) -> Tensor:
-        loss, stats = self.loss(self.generator(int(step)))
-        if index % 50 == 0:
+    def training_step(self, _: int, index: int) -> Tensor:
+        loss, stats = self.loss(self.generator(self.global_step))
+        if self.global_step % 50 == 0:
             self.log_dict({"loss": loss.detach(), **stats}, on_step=True, batch_size=self.batch_size)
         return loss
 
@@ -67,10 +78,9 @@ class Part(L.LightningModule):
     def configure_optimizers(self):
         params = [p for p in self.net.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(params, lr=self.lr, weight_decay=self.weight_decay, betas=(0.9, 0.99))
-        schedule = OneCycleLR(optimizer, self.lr, total_steps=self.steps + 1, pct_start=0.05, div_factor=25)
+        schedule = OneCycleLR(optimizer, self.lr, total_steps=self.steps + self.EPOCHS, pct_start=0.05, div_factor=25)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def banner(self) -> list[tuple[str, str]]:
-        count = sum(p.numel() for p in self.net.parameters())
-        return [("parameters", f"{count:,}"), ("steps", f"{self.steps:,} of {self.batch_size} drawings"),
+        return [("steps", f"{self.steps:,} of {self.batch_size} drawings"),
                 ("weights go to", str(self.weights))]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderKL, StableDiffusionPipeline
+from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
 from torch import Tensor
 from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer
 
@@ -28,8 +28,9 @@ class UNetTraining(Part):
                          weights=weights)
         self.wrong_captions, self.caption_dropout = wrong_captions, caption_dropout
         self.clip_folder, self.autoencoder_folder = clip, autoencoder
-        self.net = architecture.unet().to(memory_format=torch.channels_last)
-        self.keep_average()
+
+    def network(self) -> UNet2DConditionModel:
+        return architecture.unet().to(memory_format=torch.channels_last)
 
     def setup(self, stage: str) -> None:
         if hasattr(self, "vae"):
@@ -37,7 +38,7 @@ class UNetTraining(Part):
         self.tokenizer = CLIPTokenizer.from_pretrained(self.clip_folder)
         clip = CLIPModel.from_pretrained(self.clip_folder)
         self.text_encoder = CLIPTextModel(clip.config.text_config).eval().requires_grad_(False)
-        self.text_encoder.load_state_dict(clip.text_model.state_dict(), strict=False)
+        self.text_encoder.load_state_dict(clip.text_model.state_dict())
         self.vae = AutoencoderKL.from_pretrained(self.autoencoder_folder).eval().requires_grad_(False)
         self.scheduler = architecture.scheduler()
 

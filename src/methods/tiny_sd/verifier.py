@@ -20,8 +20,9 @@ class VerifierTraining(Part):
     def __init__(self, *, steps: int, batch_size: int, lr: float, weight_decay: float, ema_decay: float, weights: str):
         super().__init__(steps=steps, batch_size=batch_size, lr=lr, weight_decay=weight_decay, ema_decay=ema_decay,
                          weights=weights)
-        self.net = Verifier()
-        self.keep_average()
+
+    def network(self) -> Verifier:
+        return Verifier()
 
     def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         scenes = shapes.random_scenes(self.batch_size, generator)
