@@ -16,7 +16,8 @@ from src.models.tiny_sd import architecture
 
 
 class ClipTraining(Part):
-    """A quarter of a batch are free scenes; each has three relatives that differ in one attribute (hard negatives)."""
+    """A quarter of a batch are free scenes; each has three relatives, hard negatives: two differ in one attribute, one has
+    its objects swapped (without it CLIP reads a caption as a bag of words)."""
 
     def __init__(self, *, steps: int, batch_size: int, lr: float, weight_decay: float, ema_decay: float, weights: str):
         super().__init__(steps=steps, batch_size=batch_size, lr=lr, weight_decay=weight_decay, ema_decay=ema_decay,
@@ -31,7 +32,7 @@ class ClipTraining(Part):
         return caption_tokens(self.tokenizer, scenes, generator)
 
     def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        scenes = relatives(shapes.random_scenes(self.batch_size // 4, generator), 4, generator)
+        scenes = relatives(shapes.random_scenes(self.batch_size // 4, generator), generator)
         images = disturb(shapes.draw(scenes, generator), generator)
         logits = self.net(input_ids=self.tokens(scenes, generator), pixel_values=2 * images - 1).logits_per_image
         same = (scenes[:, None] == scenes[None]).all(-1).float()
@@ -42,8 +43,8 @@ class ClipTraining(Part):
 
     @torch.no_grad()
     def score(self, generator: torch.Generator) -> dict[str, float]:
-        """Share of fresh drawings whose own caption is the nearest of all scenes' captions, and where the scenes at one
-        attribute's distance rank below it."""
+        """Share of fresh drawings whose own caption is the nearest of all scenes' captions; cosines of matching and of
+        random pairs."""
         everything = shapes.all_scenes()
         text = self.trained.get_text_features(input_ids=self.tokens(everything, generator)).pooler_output
         picks = torch.randint(len(everything), (2048,), generator=generator)
@@ -61,12 +62,10 @@ class ClipTraining(Part):
             architecture.image_processor().save_pretrained(target)
 
 
-def relatives(scenes: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """Each scene followed by count - 1 copies with one attribute redrawn: [batch * count, 5]."""
-    family = scenes.repeat_interleave(count, 0)
-    changed = change_one(family, generator)
-    first = torch.arange(len(family)) % count == 0
-    return torch.where(first[:, None], family, changed)
+def relatives(scenes: Tensor, generator: torch.Generator) -> Tensor:
+    """Each scene followed by two copies with one attribute redrawn and one with its objects swapped: [4 * batch, 5]."""
+    swapped = scenes[:, [2, 3, 0, 1, 4]]
+    return torch.stack([scenes, change_one(scenes, generator), change_one(scenes, generator), swapped], 1).flatten(0, 1)
 
 
 def change_one(scenes: Tensor, generator: torch.Generator) -> Tensor:
