@@ -22,7 +22,7 @@ def fits(value: Any, node: ast.expr) -> bool:
     if isinstance(value, dict) and "_target_" in value:
         return True
     if isinstance(node, ast.Constant):
-        return value is None if node.value is None else fits(value, _forward(node))
+        return value is None if node.value is None else not isinstance(node.value, str) or fits(value, _forward(node))
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
         return fits(value, node.left) or fits(value, node.right)
     if isinstance(node, ast.Subscript):
@@ -35,17 +35,17 @@ def describe(node: ast.expr) -> str:
     if isinstance(node, ast.BinOp):
         return f"{describe(node.left)} or {describe(node.right)}"
     if isinstance(node, ast.Subscript):
-        inner = [describe(item) for item in _parameters(node)]
         name = _name(node.value)
         if name == "Literal":
             return f"one of {', '.join(ast.unparse(item).strip(chr(39)) for item in _parameters(node))}"
+        inner = [describe(item) for item in _parameters(node)]
         if name == "Optional":
             return f"{inner[0]} or null"
         if name == "Union":
             return " or ".join(inner)
         return f"a {_plain_name(name)} of {', '.join(item for item in inner if item != '...')}"
     if isinstance(node, ast.Constant):
-        return "null" if node.value is None else "..." if node.value is Ellipsis else describe(_forward(node))
+        return "null" if node.value is None else describe(_forward(node)) if isinstance(node.value, str) else "..."
     words = {"int": "a whole number (int)", "float": "a number (float)", "bool": "true or false", "str": "text"}
     return words.get(_name(node), _plain_name(_name(node)))
 

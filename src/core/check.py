@@ -2,7 +2,7 @@
 
 import contextlib
 import importlib.util
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +26,14 @@ RUN_KEYS: dict[str, tuple[tuple[type, ...], str]] = {
 }
 
 
-def check(cfg: dict[str, Any]) -> None:
-    """Raise ``Problems`` with all of them at once if this resolved configuration cannot run."""
-    problems = run_level(cfg)
+def check(cfg: dict[str, Any], earlier: Sequence[str] = ()) -> None:
+    """Raise ``Problems`` with all of them at once, ``earlier`` ones first, if this configuration cannot run."""
+    problems = [*earlier, *run_level(cfg)]
+    seen: list[dict[str, Any]] = []
     for path, node in targets(cfg):
-        problems += [line for line in check_target(path, node) if not _repeats(line, problems)]
+        if node not in seen:  # method.model is an interpolation of model: one fault, one line
+            problems += check_target(path, node)
+            seen.append(node)
     problems += cross_field(cfg, tolerant=bool(problems))
     if problems:
         raise Problems(problems)
@@ -129,14 +132,6 @@ def load_rules(file: Path) -> Callable[[dict[str, Any]], list[str]]:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.check
-
-
-def _repeats(line: str, earlier: list[str]) -> bool:
-    """Whether the same fault was reported for the node this one is an interpolation of (model and method.model)."""
-    head, _, fault = line.partition(": ")
-    name = head.split("=")[0]
-    return any(other.partition(": ")[2] == fault and name.endswith("." + other.split("=")[0].split(":")[0])
-               for other in earlier)
 
 
 def _short(value: Any) -> str:

@@ -22,7 +22,8 @@ Keys of every run:  seed  name  mode=train|eval|sample  resume=auto|<folder>  ck
 Deeper keys:        method.<key>  trainer.max_epochs  ...   --cfg job lists them all, --cfg job -p method one part
 Several runs:       -m seed=0,1,2                           Hydra's own help: --hydra-help
 """
-GROUPS = ("method", "model", "data", "reward", "scorers", "objective", "trainer", "logger", "debug", "experiment", "sweep")
+GROUPS = ("method", "model", "data", "reward", "scorers", "objective", "trainer", "logger", "debug", "experiment",
+          "sweep")
 
 
 @dataclass
@@ -34,6 +35,7 @@ class Arguments:
     help: bool = False
     hydra: bool = False
     multirun: bool = False
+    composes: bool = True
 
 
 def parse(argv: Sequence[str]) -> Arguments:
@@ -41,6 +43,9 @@ def parse(argv: Sequence[str]) -> Arguments:
     found, words = Arguments(), list(argv)
     while words:
         word = words.pop(0)
+        if word.startswith("--") and "=" in word and word.split("=")[0] in (*HYDRA_FLAGS, "--config-dir"):
+            words[:0] = word.split("=", 1)
+            continue
         if word in ("--help", "-h"):
             found.help = True
         elif word in ("--config-dir", "-cd") and words:
@@ -48,6 +53,7 @@ def parse(argv: Sequence[str]) -> Arguments:
         elif word in HYDRA_FLAGS:
             found.hydra = True
             found.multirun |= word in ("--multirun", "-m")
+            found.composes &= word not in ("--hydra-help", "--version", "--shell-completion", "-sc")
             if word in ("--cfg", "-c", "--package", "-p") or (word in ("--info", "-i") and _is_word(words)):
                 words[:1] = []
         elif word.startswith("-"):
@@ -55,6 +61,8 @@ def parse(argv: Sequence[str]) -> Arguments:
                             did_you_mean(word, ["--help", "--config-dir", *HYDRA_FLAGS], show_all=0))
         else:
             found.overrides.append(word)
+    if any(word.startswith("sweep=") for word in found.overrides) and "hydra.mode=RUN" not in found.overrides:
+        found.hydra = found.multirun = True
     return found
 
 

@@ -1,5 +1,6 @@
 """Hydra's own flags: ``--cfg``, ``--info``, ``--multirun`` and the like go through ``hydra.main``."""
 
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -10,14 +11,26 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig
 
-from src.core.compose import CONF, ROOT, SecondRoot
+from src.core import plan
+from src.core.command_line import Arguments
+from src.core.compose import CONF, SecondRoot, compose
+from src.core.errors import Problems
 
 
-def delegate(argv: Sequence[str], roots: Sequence[Path] = ()) -> int:
-    """Let Hydra answer the flags, or run each job of a sweep as a process of its own; the largest exit code."""
+def delegate(argv: Sequence[str], arguments: Arguments) -> int:
+    """Let Hydra answer the flags, or run each job of a sweep as a process of its own; the largest exit code.
+
+    Raises ``UserError`` before Hydra could complain in its own words.
+    """
+    if arguments.multirun:
+        plan.check_only(arguments.overrides, arguments.roots, sweep=True)
+    elif arguments.composes:
+        problems = compose(arguments.overrides, arguments.roots).problems
+        if problems:
+            raise Problems(problems)
     Plugins.instance().register(SecondRoot)
     codes = [0]
-    flags = [f"--config-dir={root}" for root in roots]
+    flags = [f"--config-dir={root}" for root in arguments.roots]
 
     def job(cfg: DictConfig) -> None:
         codes.append(_own_process(flags))
@@ -37,7 +50,15 @@ def _own_process(flags: Sequence[str]) -> int:
     folder = Path(node.sweep.dir) / node.sweep.subdir
     command = [sys.executable, "-m", "src.run", *_split(flags), *node.overrides.task, "hydra.mode=RUN",
                f"hydra.run.dir={folder}"]
-    return subprocess.run(command, cwd=ROOT if Path.cwd() == ROOT else None, check=False).returncode
+    # Ctrl-C reaches the run as well, which saves and ends; only then does the sweep end.
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        code = subprocess.run(command, check=False).returncode
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if code in (130, 143):
+        raise SystemExit(code)
+    return code
 
 
 def _split(flags: Sequence[str]) -> list[str]:

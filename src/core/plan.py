@@ -10,6 +10,7 @@ from typing import Any
 from src.core import console, resume, runfolder
 from src.core.check import check
 from src.core.compose import Composed, compose, plain
+from src.core.errors import Problems, UserError
 
 
 @dataclass(frozen=True)
@@ -27,28 +28,40 @@ class Plan:
 
 def make(overrides: Sequence[str], roots: Sequence[Path] = (), argv: Sequence[str] | None = None) -> Plan:
     """Compose, find what is to be continued, check. Raises ``UserError`` with every problem at once."""
-    composed = compose(overrides, roots)
-    given = list(overrides)
-    folder, checkpoint = None, None
-    output_dir = Path(str(composed.cfg.output_dir))
-    if composed.cfg.mode == "train" and composed.cfg.resume is not None:
-        folder = _resumed_folder(composed, given, output_dir)
+    composed, given = compose(overrides, roots), list(overrides)
+    asked = _resolved(composed)
+    folder, checkpoint, output_dir = None, None, Path(str(asked["output_dir"]))
+    if asked["mode"] == "train" and asked["resume"] is not None:
+        folder = _resumed_folder(str(asked["resume"]), given, output_dir)
         if folder is not None:
             given = resume.merge(resume.saved_overrides(folder), resume.lasting(given))
             composed, checkpoint = compose(given, roots), resume.checkpoint(folder)
-    elif composed.cfg.mode in ("eval", "sample") and composed.cfg.ckpt is not None:
-        checkpoint = resume.evaluated(str(composed.cfg.ckpt), output_dir)
+    elif asked["mode"] in ("eval", "sample") and asked["ckpt"] is not None:
+        checkpoint = resume.evaluated(str(asked["ckpt"]), output_dir)
         given = _as_trained(checkpoint, given)
         composed = compose(given, roots)
-    return _checked(composed, Plan({}, composed.choices, given, folder or _fresh_folder(composed, given),
-                                   shlex.join(["python", "-m", "src.run", *(argv or overrides)]),
-                                   folder is not None, checkpoint))
+    command = shlex.join(["python", "-m", "src.run", *(argv or overrides)])
+    place = folder or _fresh_folder(composed, given)
+    return _checked(composed, Plan({}, composed.choices, given, place, command, folder is not None, checkpoint))
+
+
+def check_only(overrides: Sequence[str], roots: Sequence[Path] = (), sweep: bool = False) -> None:
+    """Raise ``UserError`` if the run, or the first run of a sweep, cannot be made."""
+    composed = compose(overrides, roots, sweep)
+    check(_resolved(composed), composed.problems)
+
+
+def _resolved(composed: Composed) -> dict[str, Any]:
+    try:
+        return plain(composed.cfg)
+    except UserError as error:
+        raise Problems([*composed.problems, *error.lines()]) from error
 
 
 def _checked(composed: Composed, plan: Plan) -> Plan:
     composed.cfg.run_dir = str(plan.folder)
-    cfg = plain(composed.cfg)
-    check(cfg)
+    cfg = _resolved(composed)
+    check(cfg, composed.problems)
     if console.is_main_process():
         runfolder.check_writable(plan.folder)
         if not plan.resumed:
@@ -56,10 +69,10 @@ def _checked(composed: Composed, plan: Plan) -> Plan:
     return replace(plan, cfg=cfg)
 
 
-def _resumed_folder(composed: Composed, given: list[str], output_dir: Path) -> Path | None:
+def _resumed_folder(wanted: str, given: list[str], output_dir: Path) -> Path | None:
     if not console.is_main_process() and runfolder.ENV in os.environ:
         return Path(os.environ[runfolder.ENV])
-    folder = resume.find(str(composed.cfg.resume), given, output_dir)
+    folder = resume.find(wanted, given, output_dir)
     if folder is None:
         console.note("resume=auto: no unfinished run has these overrides; starting afresh.")
     return folder
@@ -76,6 +89,5 @@ def _as_trained(checkpoint: Path, given: list[str]) -> list[str]:
 
 def _fresh_folder(composed: Composed, given: list[str]) -> Path:
     named = any(resume.key(text) == "hydra.run.dir" for text in given)
-    cfg = {key: composed.cfg[key] for key in ("mode", "name", "output_dir", "run_dir")}
     method = (composed.choices.get("method") or "run").replace("/", "-")
-    return runfolder.choose(cfg, method, str(composed.hydra.run.dir) if named else None)
+    return runfolder.choose(plain(composed.cfg), method, str(composed.hydra.run.dir) if named else None)

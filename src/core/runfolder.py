@@ -68,8 +68,8 @@ class RunFolder:
         try:
             self._is_new = not self.path.exists()
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = lock(self.path)
             self._earlier = {path: path.read_bytes() for name in FIRST_FILES if (path := self.path / name).is_file()}
+            self._lock = lock(self.path)
             self.is_open = True
             (self.path / "config.yaml").write_text(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
             (self.path / "overrides.txt").write_text("".join(f"{line}\n" for line in overrides))

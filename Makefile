@@ -1,0 +1,48 @@
+# `make` lists what there is. PYTHON=python3.12 picks another Python, ARGS="seed=1 name=try" adds overrides to `make run`.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+ARGS   ?=
+WHAT   := -e ".[dev,tensorboard]"
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-all lint doctor dashboard clean
+
+help:  ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP)  ## make the virtual environment and install everything into it
+
+run: $(STAMP)  ## set up what is missing, then train: B2-DiffuRL on the embedded model (ARGS="key=value ...")
+	@$(BIN)/python -m src.run method=b2diffurl reward=clip $(ARGS)
+
+test: $(STAMP)  ## set up what is missing, then run the tests (under ten minutes on two cores)
+	@$(BIN)/python -m pytest -m "not slow and not gpu"
+
+test-all: $(STAMP)  ## the slow tests too
+	@$(BIN)/python -m pytest
+
+lint: $(STAMP)  ## check the style with ruff
+	@$(BIN)/ruff check .
+
+doctor: $(STAMP)  ## say what of this machine is ready: torch, accelerator, disk, hub, wandb
+	@$(BIN)/python -m src.core.doctor
+
+dashboard: $(STAMP)  ## browse the recorded runs in the terminal, without a network
+	@$(BIN)/wandb leet outputs/wandb
+
+clean:  ## remove the virtual environment and caches (outputs/ stays)
+	@rm -rf $(VENV) .pytest_cache .ruff_cache *.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMP): pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) was not found: install Python 3.11 or newer, or name one: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "$(PYTHON) is $$($(PYTHON) --version): 3.11 or newer is needed. Name one: make PYTHON=python3.12"; exit 1; }
+	@echo "Setting up $(VENV): torch and friends, about 3 GB, 1 to 10 minutes the first time."
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) \
+	  || { echo "$(PYTHON) -m venv failed: on Debian and Ubuntu, apt install python3-venv"; rm -rf $(VENV); exit 1; }
+	@{ $(BIN)/pip install --quiet --disable-pip-version-check uv && $(BIN)/uv pip install --quiet --python $(BIN)/python $(WHAT); } \
+	  || { echo "uv could not do it, installing with pip (slower)."; $(BIN)/pip install --quiet --disable-pip-version-check $(WHAT); }
+	@touch $@

@@ -1,0 +1,138 @@
+"""What the words of the command line mean, and what is wrong with them in plain language."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+
+from src.core.errors import describe, did_you_mean
+
+
+class Words:
+    """The overrides of one command line, sorted into usable and wrong ones."""
+
+    def __init__(self, loader: ConfigLoader, primary: Path) -> None:
+        config = OmegaConf.load(primary)
+        self.loader = loader
+        # A group without any option yet is unknown to the loader but stands in the defaults list.
+        listed = {str(key) for item in config.defaults if isinstance(item, DictConfig) for key in item}
+        self.groups = sorted({*loader.list_groups(""), *(name for name in listed if " " not in name)})
+        self.roots = {*self.groups, *(str(key) for key in config)}
+        self.problems: list[str] = []
+        self.wrong_groups: list[str] = []
+        self.adrift: list[Override] = []
+
+    def read(self, given: Sequence[str], sweep: bool = False) -> list[Override]:
+        """The usable overrides; of a sweep's lists, the first value. The others are told in ``problems``."""
+        kept: list[Override] = []
+        for text in given:
+            item = self._parse(text, sweep)
+            if item is None or not self._has_options(item):
+                continue
+            if item.is_add() and root(item) not in self.roots:
+                self.adrift.append(item)
+            elif (item := self._plain(item)) is not None:
+                kept.append(item)
+        return kept
+
+    def options(self, group: str) -> list[str]:
+        """Names that may follow ``group=``; those of folders within as ``folder/name``, unless the folder only holds
+        the overlays of an option of its name."""
+        names = self.loader.get_group_options(group, results_filter=ObjectType.CONFIG)
+        folders = self.loader.get_group_options(group, results_filter=ObjectType.GROUP)
+        return names + [f"{folder}/{name}" for folder in folders if folder not in names
+                        for name in self.options(f"{group}/{folder}")]
+
+    def describe_unknown(self, item: Override, cfg: DictConfig | None) -> str:
+        """The line for a key that the configuration does not have."""
+        nodes = {} if cfg is None else {key: value for key, value in cfg.items_ex(resolve=False) if key != "hydra"}
+        known = {*flatten(OmegaConf.create(nodes)), *self.groups}
+        key, text = item.key_or_group, item.input_line
+        if key in known:
+            return describe(text, f"+ adds a new key, and {key} exists", f"write {text.lstrip('+')}")
+        return describe(text, f"there is no key {key}", self._nearest_key(key, root(item), known, {*nodes}))
+
+    def _nearest_key(self, key: str, first: str, known: set[str], top: set[str]) -> str:
+        same_leaf = [name for name in sorted(known) if name.rsplit(".", 1)[-1] == key.rsplit(".", 1)[-1]]
+        if same_leaf and ("." not in key or first in top):
+            return f"did you mean {' or '.join(same_leaf[:3])}?"
+        if first not in {*top, *self.groups}:
+            return did_you_mean(first, {*top, *self.groups}, show_all=40)
+        parent = key.rsplit(".", 1)[0] + "."
+        siblings = [name for name in known if name.startswith(parent) and "." not in name[len(parent):]]
+        return did_you_mean(key, siblings) if siblings else did_you_mean(key, known, show_all=0)
+
+    def _parse(self, text: str, sweep: bool) -> Override | None:
+        try:
+            item = OverridesParser.create().parse_override(text)
+        except HydraException as error:
+            rule = f"this is not a valid key=value ({str(error).splitlines()[0]})"
+            self.problems.append(describe(text, rule, "quote lists: 'key=[a,b]'"))
+            return None
+        if not item.is_sweep_override() or item.key_or_group.startswith("hydra."):
+            return item
+        if not sweep:
+            self.problems.append(describe(text, "several values need a sweep", "add -m, or write a list: 'key=[a,b]'"))
+            return None
+        return self._first_of(item)
+
+    def _first_of(self, item: Override) -> Override | None:
+        """The first run of a sweep stands for all; wrong options are found in every one."""
+        if not item.is_discrete_sweep():
+            return None
+        texts = [f"{item.get_key_element()}={value}" for value in item.sweep_string_iterator()]
+        items = [OverridesParser.create().parse_override(text) for text in texts]
+        fine = [one for one in items if self._has_options(one)]
+        return fine[0] if len(fine) == len(items) else None
+
+    def _has_options(self, item: Override) -> bool:
+        """Whether each option the override picks exists in its group."""
+        group, value = item.key_or_group, item.value()
+        if group not in self.groups or item.is_delete() or value is None:
+            return True
+        known = self.options(group)
+        wrong = [name for name in (value if isinstance(value, list) else [value]) if str(name) not in known]
+        self.problems += [describe(f"{group}={name}", f"there is no such {group}", did_you_mean(str(name), known))
+                          for name in wrong]
+        self.wrong_groups += [group] * len(wrong)
+        return not wrong
+
+    def _plain(self, item: Override) -> Override | None:
+        """``group=null`` means the group's ``none`` option; groups without one are null already."""
+        if item.key_or_group not in self.groups or item.is_delete() or item.value() is not None:
+            return item
+        if "none" not in self.options(item.key_or_group):
+            return None
+        return OverridesParser.create().parse_override(f"{item.key_or_group}=none")
+
+
+def root(item: Override) -> str:
+    """The first part of a key: ``method`` of ``method.lr`` and of ``method/part``."""
+    return re.split(r"[.@/]", item.key_or_group)[0]
+
+
+def flatten(node: Any, prefix: str = "") -> list[str]:
+    """Dotted names of every key below ``node``; interpolations are not followed."""
+    names: list[str] = []
+    for key in node if isinstance(node, DictConfig) and not node._is_none() else ():
+        name = f"{prefix}{key}"
+        names.append(name)
+        child = node._get_node(key)
+        if isinstance(child, DictConfig) and not child._is_interpolation():
+            names += flatten(child, f"{name}.")
+    return names
+
+
+def culprits(items: Sequence[Override], message: str) -> list[Override]:
+    """The overrides that Hydra's message complains about."""
+    found = re.search(r"Could not (?:override|append to|delete)[^']*'([^']+)'", message)
+    if not found:
+        return []
+    return [item for item in items if found.group(1) in (item.key_or_group, item.get_key_element().lstrip("+~"))]

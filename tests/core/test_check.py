@@ -1,0 +1,109 @@
+"""Annotations and signatures that are read as text."""
+
+import ast
+import inspect
+
+import lightning.pytorch.callbacks
+import lightning.pytorch.trainer.trainer
+import pytest
+import torch.optim
+
+from src.core import annotation, signature
+from src.core.check import check, targets
+from src.core.errors import Problems, UserError, nearest
+
+FITS = [
+    (1, "int"), (1, "float"), (1.5, "float"), (True, "bool"), ("a", "str"), (None, "None"), (None, "int | None"),
+    ("a", "Literal['a', 'b']"), (2, "Literal[1, 2]"), ([1, 2], "list[int]"), ([1, 2], "tuple[int, int]"),
+    ([1, 2, 3], "tuple[int, ...]"), ({"a": 1}, "dict[str, int]"), ("a/b", "Path"), ([0.5, 1], "Sequence[float]"),
+    (None, "Optional[int]"), (3, "Union[str, int]"), ({"_target_": "x"}, "int"), ("x", "Something"), (1, "'int'"),
+    ([[1], [2]], "list[list[int]]"), ("x", "pathlib.Path"), ([{"a": 1}], "list[dict[str, Any]]"),
+    (1, "Callable[[], int]"),
+]
+MISFITS = [
+    (True, "int"), (1, "bool"), ("1", "int"), (1.0, "int"), ("a", "float"), (True, "float"), (None, "str"), (1, "str"),
+    ("c", "Literal['a', 'b']"), (True, "Literal[1, 2]"), ([1, "a"], "list[int]"), (1, "list[int]"),
+    ([1], "tuple[int, int]"), ({"a": "b"}, "dict[str, int]"), ([1], "dict"), (1, "Path"), ("x", "int | None"),
+    ("x", "Optional[int]"), ("abc", "Sequence[str]"), ("x", "'int'"),
+]
+
+
+@pytest.mark.parametrize(("value", "text"), FITS)
+def test_values_that_fit(value, text):
+    assert annotation.mismatch(value, ast.parse(text, mode="eval").body) is None
+
+
+@pytest.mark.parametrize(("value", "text"), MISFITS)
+def test_values_that_do_not_fit(value, text):
+    assert annotation.mismatch(value, ast.parse(text, mode="eval").body).startswith("must be ")
+
+
+def test_missing_value():
+    assert annotation.mismatch("???", ast.parse("int", mode="eval").body) == "needs a value"
+
+
+@pytest.mark.parametrize(
+    ("target", "real"),
+    [("lightning.pytorch.trainer.trainer.Trainer", lightning.pytorch.trainer.trainer.Trainer),
+     ("lightning.pytorch.callbacks.EarlyStopping", lightning.pytorch.callbacks.EarlyStopping),
+     ("torch.optim.AdamW", torch.optim.AdamW), ("torch.optim.lr_scheduler.StepLR", torch.optim.lr_scheduler.StepLR)],
+)
+def test_signatures_read_from_source_equal_the_imported_ones(target, real):
+    known = signature.read(target)
+    expected = {name: item for name, item in inspect.signature(real.__init__).parameters.items() if name != "self"}
+    assert set(known.arguments) == set(expected)
+    required = {name for name, item in expected.items() if item.default is inspect.Parameter.empty}
+    assert {name for name, item in known.arguments.items() if item.required} == required
+
+
+@pytest.mark.parametrize(
+    ("target", "text"),
+    [("nowhere.x.Y", "is not installed"), ("src.core.nothing.X", "there is no module src.core.nothing"),
+     ("src.core.errors.Nothing", "has no Nothing"), ("torch", "is no package.module.Name")],
+)
+def test_targets_that_are_not_there(target, text):
+    with pytest.raises(signature.TargetError, match=text):
+        signature.read(target)
+
+
+def configuration(**method: object) -> dict:
+    return {"seed": 0, "mode": "train", "name": None, "output_dir": "outputs", "run_dir": None, "resume": None,
+            "ckpt": None, "prompts": None, "method": {"_target_": "tests.core.toy.Toy", **method}}
+
+
+def test_rules_of_a_method_are_asked_and_join_the_list(tmp_path, monkeypatch):
+    (tmp_path / "check.py").write_text("def check(cfg):\n    return [f'lr={cfg[\"method\"][\"lr\"]}: too large']\n")
+    monkeypatch.setattr("src.core.check.rule_files", lambda cfg: [tmp_path / "check.py"])
+    monkeypatch.setattr(signature, "ROOT", tmp_path.parent)
+    monkeypatch.setattr("src.core.check.check_target", lambda path, node: [])
+    with pytest.raises(Problems) as caught:
+        check(configuration(lr=9.0), earlier=["first"])
+    assert caught.value.lines() == ["first", "lr=9.0: too large"]
+
+
+def test_rules_that_break_on_wrong_values_do_not_hide_them(tmp_path, monkeypatch):
+    (tmp_path / "check.py").write_text("def check(cfg):\n    return [1 / 0]\n")
+    monkeypatch.setattr("src.core.check.rule_files", lambda cfg: [tmp_path / "check.py"])
+    monkeypatch.setattr("src.core.check.load_rules", lambda file: lambda cfg: [1 / 0])
+    with pytest.raises(Problems, match="must be a number"):
+        check(configuration(lr="x"))
+    with pytest.raises(ZeroDivisionError):
+        check(configuration())
+
+
+def test_same_fault_seen_through_an_interpolation_is_told_once():
+    part = {"_target_": "src.core.csv_logger.CSVRows", "typo": 1}
+    with pytest.raises(Problems) as caught:
+        check({"model": part, **configuration(layers=part)})
+    assert len(caught.value.lines()) == 1 and caught.value.lines()[0].startswith("model.typo=1")
+
+
+def test_nested_targets_are_found_with_their_paths():
+    node = {"a": {"_target_": "x"}, "b": [{"_target_": "y", "c": {"_target_": "z"}}]}
+    assert [path for path, _ in targets(node)] == ["a", "b[0]", "b[0].c"]
+
+
+def test_error_reads_value_rule_fix():
+    assert str(UserError("s=30", "an interval has 1 to 20 steps", "set s=20")) == \
+        "s=30: an interval has 1 to 20 steps. Set s=20"
+    assert nearest("rewrad", ["reward", "model"]) == "reward" and nearest("zzz", ["reward"]) is None

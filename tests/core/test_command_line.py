@@ -1,0 +1,104 @@
+"""What a user may type, and what the answer is when it is wrong: one line each, exit code 2, nothing on disk."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from src.core.compose import ROOT
+
+WRONG = {
+    "option": (["reward=clop"], "reward=clop: there is no such reward"),
+    "method": (["method=tyo"], "method=tyo: there is no such method. Did you mean toy?"),
+    "group": (["mehtod=toy"], "there is no key mehtod. Did you mean method?"),
+    "empty group": (["experiment=nothing"], "there is no such experiment"),
+    "key": (["method.widht=3"], "there is no key method.widht. Did you mean method.width?"),
+    "leaf": (["lr=0.1"], "there is no key lr. Did you mean method.lr?"),
+    "added key": (["+method.typo=1"], "method.typo=1: tests.core.toy.Toy has no argument typo"),
+    "added to trainer": (["+trainer.max_epoch=1"], "Did you mean max_epochs?"),
+    "added at the top": (["+mehtod.width=1"], "there is no key mehtod.width. Did you mean method?"),
+    "added but there": (["+seed=1"], "seed exists. Write seed=1"),
+    "type": (["method.lr=abc"], "method.lr=abc: must be a number (float)"),
+    "whole number": (["method.width=2.5"], "method.width=2.5: must be a whole number (int)"),
+    "truth for a number": (["method.width=true"], "method.width=true: must be a whole number"),
+    "null": (["method.lr=null"], "method.lr=null: must be a number"),
+    "literal": (["method.kind=palin"], "method.kind=palin: must be one of plain, fancy"),
+    "list": (["method.layers=[1,a]"], "method.layers=[1, 'a']: must be a list of a whole number (int) or null"),
+    "run level": (["seed=x"], "seed=x: must be a whole number"),
+    "mode": (["mode=tran"], "mode=tran: there is no such mode. Did you mean train?"),
+    "sample without prompts": (["mode=sample"], "mode=sample needs prompts"),
+    "syntax": (["method.layers=[1"], "this is not a valid key=value"),
+    "sweep without -m": (["seed=1,2"], "several values need a sweep"),
+    "flag": (["--lr=1"], "there is no such flag"),
+    "target": (["method._target_=os.system"], "must start with one of src."),
+    "target's module": (["method._target_=tests.core.toys.Toy"], "there is no module tests.core.toys"),
+    "target's name": (["method._target_=tests.core.toy.Toi"], "has no Toi"),
+    "interpolation": (["name=${nothing}"], "nothing"),
+    "checkpoint": (["mode=eval", "ckpt=nowhere"], "ckpt=nowhere: there is no such file or run folder"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_input_is_one_clear_line(toy, capsys, name):
+    overrides, expected = WRONG[name]
+    assert toy(*overrides) == 2
+    error = capsys.readouterr().err
+    assert expected in error and "Traceback" not in error
+    assert not toy.output.exists()
+
+
+def test_all_problems_come_at_once(toy, capsys):
+    assert toy("+method.typo=1", "method.lr=abc", "seed=x", "trainer.max_epochs=2.5") == 2
+    error = capsys.readouterr().err
+    assert "4 problems" in error
+    assert all(text in error for text in ("typo", "method.lr=abc", "seed=x", "trainer.max_epochs=2.5"))
+    assert toy("reward=clop", "method.widht=3", "mehtod=x", "lr=1") == 2
+    assert "4 problems" in capsys.readouterr().err
+
+
+def test_folder_that_cannot_be_written(toy, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert toy(f"run_dir={tmp_path / 'file' / 'run'}") == 2
+    assert "a run needs a folder" in capsys.readouterr().err
+    assert toy("run_dir=/proc/run") == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_folder_of_another_run_is_not_overwritten(toy, tmp_path, capsys):
+    assert toy(f"run_dir={tmp_path / 'run'}", "method.fail_at=0") == 1
+    assert toy(f"run_dir={tmp_path / 'run'}") == 2
+    assert f"continue it with resume={tmp_path / 'run'}" in capsys.readouterr().err.lower()
+
+
+def test_null_chooses_nothing(toy):
+    assert toy("model=null", "debug=null", "logger=null", "trainer.max_epochs=1", "name=a b") == 0
+    assert toy.folder.name.endswith("_toy_a-b")
+    assert not (toy.folder / "metrics.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "expected"),
+    [(["--help"], 0, "method=b2diffurl"), (["--config-dir", "tests/core/conf", "method=tyo"], 2, "Did you mean toy?"),
+     (["--config-dir", "tests/core/conf", "method=toy", "+method.typo=1", "method.lr=x"], 2, "2 problems")],
+)
+def test_answers_in_under_three_seconds_without_torch(arguments, code, expected):
+    program = ("import sys; from src.run import run; code = run(sys.argv[1:]); "
+               "bad = {'torch', 'lightning', 'diffusers', 'transformers', 'wandb'} & set(sys.modules); "
+               "print(bad or 'light', file=sys.stderr); sys.exit(code)")
+    start = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", program, *arguments], cwd=ROOT, capture_output=True, text=True,
+                          check=False)
+    assert time.monotonic() - start < 3
+    assert done.returncode == code and expected in done.stdout + done.stderr
+    assert done.stderr.endswith("light\n") and len(done.stdout.splitlines()) <= 30
+
+
+def test_hydra_flags_still_work(toy):
+    command = [sys.executable, "-m", "src.run", *toy.arguments("--cfg", "job", "--package", "method")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "_target_: tests.core.toy.Toy" in done.stdout
+    command = [sys.executable, "-m", "src.run", *toy.arguments("--info", "defaults-tree")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "method: toy" in done.stdout
+    assert not toy.output.exists()
