@@ -7,7 +7,7 @@ ARGS   ?=
 WHAT   := -e ".[dev,tensorboard]"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all lint doctor dashboard clean
+.PHONY: help setup run test test-all tiny-sd bench lint doctor dashboard clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,13 @@ test: $(STAMP)  ## set up what is missing, then run the tests (under ten minutes
 test-all: $(STAMP)  ## the slow tests too
 	@$(BIN)/python -m pytest
 
+tiny-sd: $(STAMP)  ## train the embedded Stable Diffusion anew (about 40 minutes on two cores; replaces its weights)
+	@for part in verifier clip autoencoder unet; do $(BIN)/python -m src.run method=tiny_$$part $(ARGS) || exit 1; done
+
+bench: $(STAMP)  ## measure: share of a stage spent in the models, branches in one batch against a loop
+	@$(BIN)/python -m src.bench.stage_share
+	@$(BIN)/python -m src.bench.branching
+
 lint: $(STAMP)  ## check the style with ruff
 	@$(BIN)/ruff check .
 
@@ -30,6 +37,7 @@ doctor: $(STAMP)  ## say what of this machine is ready: torch, accelerator, disk
 	@$(BIN)/python -m src.core.doctor
 
 dashboard: $(STAMP)  ## browse the recorded runs in the terminal, without a network
+	@test -d outputs/wandb || { echo "Nothing recorded yet: make run"; exit 1; }
 	@$(BIN)/wandb leet outputs/wandb
 
 clean:  ## remove the virtual environment and caches (outputs/ stays)
