@@ -40,7 +40,7 @@ def make(overrides: Sequence[str], roots: Sequence[Path] = (), argv: Sequence[st
         checkpoint = resume.evaluated(str(asked["ckpt"]), output_dir)
         given = _as_trained(checkpoint, given)
         composed = compose(given, roots)
-    command = shlex.join(["python", "-m", "src.run", *(argv or overrides)])
+    command = shlex.join(["python", "-m", "src.run", *(given if folder else argv or overrides)])
     place = folder or _fresh_folder(composed, given)
     return _checked(composed, Plan({}, composed.choices, given, place, command, folder is not None, checkpoint))
 

@@ -107,7 +107,8 @@ class ConsoleProgress(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.first_epoch = trainer.current_epoch
         if self.bars is not None and self.outer is not None:
-            self.bars.update(self.outer, completed=trainer.current_epoch)
+            # reset, not update: epochs of an earlier part of the run say nothing about this one's pace
+            self.bars.reset(self.outer, completed=trainer.current_epoch)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         count = trainer.num_training_batches
@@ -158,7 +159,7 @@ class ConsoleProgress(Callback):
         if self.bars is None:
             self.bars = Progress(TextColumn("{task.description}"), BarColumn(bar_width=30), MofNCompleteColumn(),
                                  TimeRemainingColumn(elapsed_when_finished=True),
-                                 TextColumn("[dim]{task.fields[note]}"), console=console.out, transient=True)
+                                 TextColumn("[dim]{task.fields[note]}"), console=console.out, transient=True, speed_estimate_period=3600.0)
             self.bars.start()
 
     def _close_batches(self) -> None:
