@@ -159,7 +159,8 @@ class ConsoleProgress(Callback):
         if self.bars is None:
             self.bars = Progress(TextColumn("{task.description}"), BarColumn(bar_width=30), MofNCompleteColumn(),
                                  TimeRemainingColumn(elapsed_when_finished=True),
-                                 TextColumn("[dim]{task.fields[note]}"), console=console.out, transient=True, speed_estimate_period=3600.0)
+                                 TextColumn("[dim]{task.fields[note]}"), console=console.out, transient=True,
+                                 speed_estimate_period=3600.0)
             self.bars.start()
 
     def _close_batches(self) -> None:

@@ -16,6 +16,7 @@ _LIGHTNING_WARNINGS = (
     r".*[Yy]ou .*are resuming from a checkpoint that ended before the epoch ended.*",
     r".*using `tensorboardX`.*",
     r"Total length of .* across ranks is zero.*",
+    r"Your `IterableDataset` has `__len__` defined.*",
 )
 
 
