@@ -1,16 +1,16 @@
 """A way to run the toy method in this process, into a folder of the test."""
 
+import contextlib
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from src.core.compose import ROOT
 from src.run import run
 
 CONF = Path(__file__).parent / "conf"
@@ -29,11 +29,21 @@ class Runner:
     def __call__(self, *overrides: str) -> int:
         return run(self.arguments(*overrides))
 
-    def start(self, *overrides: str, **environment: str) -> subprocess.Popen[str]:
-        """The same in a process of its own."""
-        command = [sys.executable, "-m", "src.run", *self.arguments(*overrides)]
-        return subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                env={**os.environ, "OMP_NUM_THREADS": "1", **environment})
+    def start(self, log: Path, *overrides: str) -> int:
+        """The same in a process of its own, whose output goes to ``log``; its process id.
+
+        Forked, because importing torch and Lightning anew takes longer than all the rest.
+        """
+        process = os.fork()
+        if process == 0:
+            code = 1
+            with log.open("w", buffering=1) as sys.stdout:
+                sys.stderr = sys.stdout
+                torch.set_num_threads(1)
+                with contextlib.suppress(BaseException):
+                    code = self(*overrides)
+            os._exit(code)
+        return process
 
     @property
     def folders(self) -> list[Path]:

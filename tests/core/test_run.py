@@ -1,6 +1,7 @@
 """A whole run of the toy method: what is in its folder, how it ends, what it says."""
 
 import json
+import os
 import signal
 import time
 
@@ -94,24 +95,26 @@ def test_tiny_takes_its_values_from_the_method(toy):
     assert yaml.safe_load((toy.folders[1] / "config.yaml").read_text())["method"]["width"] == 6
 
 
-def test_signals_from_outside_leave_a_run_that_can_be_continued(toy, metrics, tmp_path):
-    """Ctrl-C on one process, kill -9 on another; both are continued here and end like a run without either."""
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_signal_from_outside_leaves_a_run_that_can_be_continued(toy, metrics, tmp_path, signum):
+    """It ends at once, and continued it ends like a run that was left alone."""
     assert toy(f"run_dir={tmp_path / 'whole'}") == 0
-    names = ("interrupted", "killed")
-    processes = [toy.start(f"run_dir={tmp_path / name}", "method.delay=0.3") for name in names]
-    for process, signum in zip(processes, (signal.SIGINT, signal.SIGKILL), strict=True):
-        while not process.stdout.readline().startswith("epoch 1/3"):
-            assert process.poll() is None, process.stderr.read()
-        time.sleep(0.5)
-        process.send_signal(signum)
-    out, error = processes[0].communicate(timeout=30)
-    assert processes[0].returncode == 130 and "Traceback" not in error
-    assert f"resume={tmp_path / 'interrupted'}" in out
-    assert processes[1].wait(timeout=30) == -signal.SIGKILL
-    assert [metrics(tmp_path / name)["status"] for name in names] == ["interrupted", "running"]
-    for name in names:
-        assert toy(f"resume={tmp_path / name}", "method.delay=0.0") == 0
-        assert (tmp_path / name / "metrics.csv").read_text() == (tmp_path / "whole" / "metrics.csv").read_text()
+    log, run = tmp_path / "log", tmp_path / "run"
+    process = toy.start(log, f"run_dir={run}", "method.delay=0.1")
+    while not (log.is_file() and "epoch 1/3" in log.read_text()):
+        assert os.waitpid(process, os.WNOHANG) == (0, 0), log.read_text()
+        time.sleep(0.05)
+    time.sleep(0.2)
+    os.kill(process, signum)
+    code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    if signum == signal.SIGKILL:
+        assert code == -signum and metrics(run)["status"] == "running"
+    else:
+        assert code == 128 + signum and metrics(run)["status"] == "interrupted"
+        assert f"resume={run}" in log.read_text() and "Traceback" not in log.read_text()
+        assert (run / "plots").is_dir()
+    assert toy(f"resume={run}", "method.delay=0.0") == 0
+    assert (run / "metrics.csv").read_text() == (tmp_path / "whole" / "metrics.csv").read_text()
 
 
 def test_table_shows_pairs_and_single_figures(capsys):

@@ -41,10 +41,17 @@ RANGES: dict[str, tuple[int, bool, str]] = {
 def check(cfg: dict[str, Any]) -> list[str]:
     """Everything that contradicts in `cfg["method"]`, one message each: value, rule, fix."""
     method = cfg.get("method") or {}
-    found = [text for name in RANGES for text in _range(name, method.get(name))]
+    found = _parts(method) + [text for name in RANGES for text in _range(name, method.get(name))]
     found += _choice(method, "normaliser", NORMALISERS) + _choice(method, "selection", SELECTIONS)
     found += _eta(method) + _betas(method) + _interval(method) + _normaliser(method)
     return found + _thresholds(method) + _weights(method) + _objective(method)
+
+
+def _parts(method: dict) -> list[str]:
+    """A part that was switched off (`data=none`) is an empty node."""
+    groups = {"model": "model", "prompts": "data", "reward": "reward", "objective": "objective"}
+    missing = [group for name, group in groups.items() if name in method and not method[name]]
+    return [describe(f"{group}=none", "this method cannot do without it", f"choose {group}=...") for group in missing]
 
 
 def _number(value: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
@@ -38,13 +39,16 @@ class Evaluating:
         return DataLoader(plan, batch_size=None, collate_fn=lambda task: task)
 
     def on_validation_epoch_start(self) -> None:
-        self.tally = Tally()
+        self.tally, self.shown = Tally(), ExitStack()
+        batches = int(sum(self.trainer.num_val_batches))
+        self.advance = self.shown.enter_context(phase(self.trainer, "evaluating", total=batches, unit="batches"))
 
     def on_test_epoch_start(self) -> None:
-        self.tally = Tally()
+        self.tally = Tally()  # the console counts a test's batches itself
 
     def validation_step(self, task: Task, index: int) -> None:
         self.evaluate(task)
+        self.advance(1)
 
     def test_step(self, task: Task, index: int) -> None:
         self.evaluate(task)
@@ -52,12 +56,10 @@ class Evaluating:
     def evaluate(self, task: Task) -> None:
         """Draws and scores one batch of pictures."""
         evaluations = self.model.evaluations
-        with phase(self.trainer, "evaluating", total=len(task.slots), unit="picture") as advance:
-            rolled = self.sample_latents(task.prompt_index, task.slots, branches=1, interval=self.steps,
-                                         stage=EVALUATION_STAGE, seed=0, keep=False)
-            pictures = self.model.decode(rolled.latents)
-            self.tally.add(task, rolled.latents, pictures, self.all_scores(pictures, task.prompt_index))
-            advance(len(task.slots))
+        rolled = self.sample_latents(task.prompt_index, task.slots, branches=1, interval=self.steps,
+                                     stage=EVALUATION_STAGE, seed=0, keep=False)
+        pictures = self.model.decode(rolled.latents)
+        self.tally.add(task, rolled.latents, pictures, self.all_scores(pictures, task.prompt_index))
         self.model.evaluations = evaluations  # the cost axes tell what training costs
 
     def all_scores(self, pictures: Tensor, prompt_index: LongTensor) -> dict[str, Tensor]:
@@ -71,14 +73,17 @@ class Evaluating:
         return found
 
     def on_validation_epoch_end(self) -> None:
+        self.shown.close()
         self.log_dict(self.tally.figures() | {"cost/reward_queries": float(self.queries)})
         gallery = self._gallery()
         sheet = draw_sheet({f"stage {self.current_epoch + 1}": gallery},
                            _made(self.run_dir / "samples") / f"stage_{self.current_epoch + 1:04d}.png")
-        log_image(self.trainer, "samples", sheet, step=self.global_step)
+        log_image(self.trainer, "samples", sheet)
 
     def on_test_epoch_end(self) -> None:
         self.figures = self.tally.figures()
+        if self.label == "before":  # the curves' first point
+            self.log_dict(self.figures | {"cost/reward_queries": 0.0})
         self._gallery().save(self.run_dir / "samples" / f"{self.label}.npz")
 
     def _gallery(self) -> Gallery:
@@ -92,7 +97,7 @@ class Evaluating:
         if galleries:
             pictures.append(draw_sheet(galleries, folder / "samples" / "before_after.png"))
         for picture in pictures:
-            log_image(self.trainer if self._trainer else None, picture.stem, picture, step=self.global_step)
+            log_image(self.trainer if self._trainer else None, picture.stem, picture)
 
     @torch.no_grad()
     def sample(self, prompts: list[str], folder: Path) -> list[Path]:

@@ -76,5 +76,7 @@ def pairwise_distance(features: Tensor, groups: LongTensor) -> float:
     order = groups.argsort(stable=True)
     count = int((groups == groups[0]).sum())
     families = features.flatten(1)[order].float().reshape(-1, count, features[0].numel())
-    distance = torch.cdist(families, families).sum((1, 2)) / (count * (count - 1))
+    # Not by matrix products, which cdist takes for large families: their rounding makes equal pictures differ.
+    pairs = torch.cdist(families, families, compute_mode="donot_use_mm_for_euclid_dist")
+    distance = pairs.sum((1, 2)) / (count * (count - 1))
     return (distance.mean() / features[0].numel() ** 0.5).item()

@@ -40,6 +40,8 @@ class B2DiffuRL(Evaluating, L.LightningModule):
     Sizes are totals over all devices; the YAML beside the method says what each key means.
     """
 
+    epoch_name = "stage"  # for the console
+
     def __init__(
         self,
         *,
@@ -70,6 +72,7 @@ class B2DiffuRL(Evaluating, L.LightningModule):
         rollout_batch: int,
         replay: Literal["auto", "always", "never"],
         lr: float,
+        lr_schedule: Literal["constant", "linear"],
         betas: tuple[float, float],
         weight_decay: float,
         grad_clip: float | None,
@@ -88,7 +91,8 @@ class B2DiffuRL(Evaluating, L.LightningModule):
                              positive_weight, negative_weight)
         self.inner_epochs, self.samples_per_update = inner_epochs, samples_per_update
         self.micro_batch, self.rollout_batch, self.replay = micro_batch, rollout_batch, replay
-        self.lr, self.betas, self.weight_decay, self.grad_clip = lr, tuple(betas), weight_decay, grad_clip
+        self.lr, self.lr_schedule, self.betas = lr, lr_schedule, tuple(betas)
+        self.weight_decay, self.grad_clip = weight_decay, grad_clip
         self.eval_every, self.eval_prompts, self.eval_images, self.curve_images = (
             eval_every, eval_prompts, eval_images, curve_images)
         self.seed, self.run_dir, self.figures, self.label = 0, Path("."), {}, "eval"  # core sets the first two
@@ -105,8 +109,8 @@ class B2DiffuRL(Evaluating, L.LightningModule):
         if self._loaded:
             return
         if self.trainer.world_size > 1:
-            raise UserError(f"trainer.devices: {self.trainer.world_size} processes", "B2-DiffuRL trains on one device so far",
-                            "set trainer.devices=1 trainer.num_nodes=1")
+            raise UserError(f"trainer.devices: {self.trainer.world_size} processes",
+                            "B2-DiffuRL trains on one device so far", "set trainer.devices=1 trainer.num_nodes=1")
         self.load(self.trainer.strategy.root_device)
 
     def load(self, device: torch.device) -> None:
@@ -124,7 +128,7 @@ class B2DiffuRL(Evaluating, L.LightningModule):
         self._loaded = True
 
     def _refuse_silent_interval(self) -> None:
-        """The chain's last step may have no noise, hence no probability; an interval of that step alone trains nothing."""
+        """The chain's last step may have no noise, hence no probability; an interval of it alone trains nothing."""
         silent = self.steps - self.usable
         shortest = min(self.interval_of(stage) for stage in range(self.stages))
         if shortest <= silent:
@@ -151,6 +155,10 @@ class B2DiffuRL(Evaluating, L.LightningModule):
 
     def interval_of(self, stage: int) -> int:
         return interval_at(stage, stages=self.stages, steps=self.steps, **self.interval)
+
+    def lr_of(self, stage: int) -> float:
+        """Learning rate of a stage: constant, or falling linearly towards 0 after the last stage."""
+        return self.lr * (1 - stage / self.stages) if self.lr_schedule == "linear" else self.lr
 
     def train_dataloader(self) -> DataLoader:
         return DataLoader(_Stage(self), batch_size=None)
@@ -198,7 +206,7 @@ class B2DiffuRL(Evaluating, L.LightningModule):
 
     @property
     def needs_replay(self) -> bool:
-        """In half precision a row's rounding depends on its batch, and 1e-3 of log-ratio is more than DDPO's clip range."""
+        """In half precision a row's rounding depends on its batch; its 1e-3 of log-ratio exceed DDPO's clip range."""
         return self.replay == "always" or (self.replay == "auto" and self.model.dtype != torch.float32)
 
     # --- the update ---------------------------------------------------------------------------------------------
@@ -210,6 +218,7 @@ class B2DiffuRL(Evaluating, L.LightningModule):
         before = self.model.evaluations
         optimizer = self.optimizers()
         optimizer.zero_grad(set_to_none=True)
+        optimizer.param_groups[0]["lr"] = self.lr_of(self.current_epoch)
         with self.clock("train"):
             steps = len(self.kept.step_indices)
             for pairs in pairs_of(samples.to(self.device), steps, self.micro_batch):
@@ -231,15 +240,17 @@ class B2DiffuRL(Evaluating, L.LightningModule):
         kept = len(self.kept)
         self.kept = None
         rows = policy_figures(self.policy_stats)
+        self.log("reward/mean", self.stage_stats.pop("reward/mean"), prog_bar=True)
         self.log_dict({**self.stage_stats, **rows, **self.costs, "select/samples": float(kept)})
         if not kept:
-            rank_zero_warn(f"stage {self.current_epoch}: no branch passed the thresholds, the update is skipped")
+            rank_zero_warn(f"stage {self.current_epoch + 1}: no branch passed the thresholds, the update is skipped")
 
     @property
     def costs(self) -> dict[str, float]:
         """The three axes of a fair comparison, so far: reward queries, UNet evaluations, seconds by phase."""
         seconds = {f"cost/seconds_{name}": value for name, value in self.clock.seconds.items()}
-        return {"cost/reward_queries": float(self.queries), "cost/unet_evaluations": float(self.clock.evaluations)} | seconds
+        counts = {"cost/reward_queries": self.queries, "cost/unet_evaluations": self.clock.evaluations}
+        return {name: float(value) for name, value in (counts | seconds).items()}
 
     # --- what outlives the process ------------------------------------------------------------------------------
 
@@ -276,7 +287,8 @@ class B2DiffuRL(Evaluating, L.LightningModule):
             ("reward", f"{self.reward.identity()}; evaluated by {', '.join(self.scorers)}"),
             ("a stage", f"{rows} trunks x {self.branches} branches = {pictures} pictures and reward queries, "
                         f"last {first} to {last} of {self.steps} steps trained"),
-            ("its cost", f"{cost[0]:,} to {cost[1]:,} UNet evaluations for sampling, at most {self.updates_per_stage} updates"),
+            ("its cost", f"{cost[0]:,} to {cost[1]:,} UNet evaluations for sampling, "
+                         f"at most {self.updates_per_stage} updates"),
             ("the run", f"{self.stages} stages, {self.stages * pictures:,} reward queries"),
         ]
 

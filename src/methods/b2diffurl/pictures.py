@@ -1,4 +1,4 @@
-"""The picture sheet: the same prompts from the same noise, before and after training, with scores under the pictures."""
+"""The picture sheet: the same prompts from the same noise, before and after training, with scores below them."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Gallery:
 
     def save(self, file: Path) -> None:
         file.parent.mkdir(parents=True, exist_ok=True)
-        fields = {"prompts": self.prompts, "splits": self.splits, "captions": self.captions}
-        np.savez(file, pictures=self.pictures, right=np.array(self.right or []), **{k: np.array(v) for k, v in fields.items()})
+        np.savez(file, pictures=self.pictures, prompts=np.array(self.prompts), splits=np.array(self.splits),
+                 captions=np.array(self.captions), right=np.array(self.right or []))
 
     @classmethod
     def load(cls, file: Path) -> Gallery:
@@ -48,7 +48,8 @@ def gallery_of(tally: Tally, words: list[str], scorers: list[str]) -> Gallery:
     captions = [" ".join(f"{name} {scores[name][place]:.2f}" for name in scorers) for place in range(len(chosen))]
     right = [value == 1 for value in scores["all_right"]] if "all_right" in scores else None
     pictures = torch.cat(tally.pictures)[chosen].permute(0, 2, 3, 1).numpy()
-    return Gallery(pictures, [words[index[row]] for row in chosen], [tally.split[row] for row in chosen], captions, right)
+    prompts, splits = [words[index[row]] for row in chosen], [tally.split[row] for row in chosen]
+    return Gallery(pictures, prompts, splits, captions, right)
 
 
 def draw_sheet(rows: dict[str, Gallery], file: Path) -> Path:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 QUERIES = "cost/reward_queries"
 # file name -> (title, label of the y-axis, start of the columns' names)
 TOPICS = {
-    "rewards": ("Scores on training prompts", "mean score", ("reward/mean", "eval/")),
-    "heldout": ("Scores on held-out prompts", "mean score", ("heldout/",)),
+    "rewards": ("Scores", "mean score", ("reward/mean", "eval/", "heldout/")),
+    "details": ("What the scorers see", "mean score", ("eval/", "heldout/")),
     "diversity": ("Diversity of pictures of one prompt", "mean pairwise distance", ("diversity/",)),
-    "selection": ("What trunks gave to the update", "share of trunks", ("select/positive_only", "select/negative_only",
-                                                                    "select/both", "select/none", "select/frac_zero_std")),
+    "selection": ("What trunks gave to the update", "share of trunks", (
+        "select/positive_only", "select/negative_only", "select/both", "select/none", "select/frac_zero_std")),
+    "variance": ("Variance of the reward", "variance", ("reward/variance",)),
     "interval": ("Trained steps, counted from the last one", "steps", ("interval",)),
-    "policy": ("The policy's distance from the one that sampled", "", ("policy/approx_kl", "policy/clip_frac",
-                                                                  "policy/ratio_max_dev")),
+    "policy": ("The policy's distance from the one that sampled", "", (
+        "policy/approx_kl", "policy/clip_frac", "policy/ratio_max_dev")),
 }
 
 
@@ -42,22 +43,30 @@ def draw_plots(metrics: Path, folder: Path) -> list[Path]:
     drawn = []
     for name, (title, label, starts) in TOPICS.items():
         shown = {column: points for column, points in columns.items() if column.startswith(starts)}
+        if name in ("rewards", "details"):
+            shown = {c: points for c, points in shown.items() if (name == "details") == _is_detail(c, shown)}
         if shown:
             drawn.append(_draw(shown, title, label, folder / f"{name}.png"))
     return drawn
 
 
+def _is_detail(column: str, columns: Iterable[str]) -> bool:
+    """Whether a figure is a part of another one: `eval/verifier_relation` of `eval/verifier`."""
+    return any(column.startswith(f"{other}_") for other in columns)
+
+
 def _draw(columns: dict[str, Sequence[tuple[float, float]]], title: str, label: str, file: Path) -> Path:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.4, 3.8), dpi=110)
+    figure = Figure(figsize=(7.6, 3.8), dpi=110)
     axes = figure.subplots()
     for column, points in sorted(columns.items()):
-        marker = "o" if len(points) < 30 else None
-        axes.plot(*zip(*sorted(points), strict=True), label=column, marker=marker, markersize=3, linewidth=1.3)
+        style = "--" if column.startswith("heldout/") or column.endswith("_heldout") else "-"
+        marker = "o" if len(points) < 15 else None
+        axes.plot(*zip(*sorted(points), strict=True), style, label=column, marker=marker, markersize=3, linewidth=1.3)
     axes.set(title=title, xlabel="reward queries", ylabel=label)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=7, ncols=2)
+    axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5))
     figure.tight_layout()
     figure.savefig(file)
     return file

@@ -1,4 +1,4 @@
-"""One stage up to the update: sample trunks and branches, score, normalise, select (Hu et al., algorithm of section 3)."""
+"""One stage up to the update: from a rollout and its rewards to the samples that are trained (Hu et al., section 3)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,8 @@ def choose(rollout: Rollout, rewards: Tensor, history: selection.RewardHistory, 
         usable: number of the chain's steps that have a log-probability.
     """
     prompts, trunks, scores = rollout.prompt_index.cpu(), rollout.trunks.cpu(), rewards.cpu()
-    z, guarded = selection.normalise(scores, prompts, trunks, history, kind=choice.normaliser, std_floor=choice.std_floor)
+    z, guarded = selection.normalise(scores, prompts, trunks, history, kind=choice.normaliser,
+                                     std_floor=choice.std_floor)
     history.add(prompts, scores)
     chosen, shares = selection.select(z, trunks, rule=choice.selection, positive=choice.positive_threshold,
                                       negative=choice.negative_threshold)

@@ -25,7 +25,7 @@ class Kept:
 
     @classmethod
     def of(cls, rollout: Rollout, chosen: LongTensor, advantages: Tensor, usable: int) -> Kept:
-        """The `chosen` samples of a rollout. `usable` counts the chain's steps with sigma > 0: all, or all but the last."""
+        """The `chosen` samples of a rollout. `usable` counts the steps with sigma > 0: all, or all but the last."""
         steps = rollout.step_indices[rollout.step_indices < usable]
         return cls(rollout.trajectory[chosen, : len(steps) + 1], rollout.log_probs[chosen, : len(steps)],
                    advantages, rollout.prompt_index[chosen], steps)
@@ -72,7 +72,7 @@ def log_prob(denoise: Denoise, ddim: Ddim, kept: Kept, pairs: Pairs) -> Tensor:
 @torch.no_grad()
 def replayed(denoise: Denoise, ddim: Ddim, kept: Kept, micro_batch: int,
              progress: Callable[[int], None] | None = None) -> Kept:
-    """`kept` with old log-probabilities computed again in the update's batch shape, for kernels whose rows depend on it."""
+    """`kept` with old log-probabilities anew in the update's batch shape, for kernels whose rows depend on it."""
     everything = torch.arange(len(kept), device=kept.advantages.device)
     parts = []
     for pairs in pairs_of(everything, len(kept.step_indices), micro_batch):

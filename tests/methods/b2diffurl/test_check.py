@@ -83,6 +83,8 @@ def test_an_empty_or_foreign_method_passes():
         ({"steps": 0}, ["method.steps=0", "at least 1"]),
         ({"stages": -1}, ["method.stages=-1", "at least 1"]),
         ({"history": -1}, ["method.history=-1", "at least 0"]),
+        ({"prompts": {}}, ["data=none", "Choose data="]),
+        ({"objective": None}, ["objective=none"]),
     ],
 )
 def test_each_contradiction_gives_one_message_with_value_rule_and_fix(changes, words):
