@@ -22,7 +22,7 @@ REPEATS = 5
 
 @torch.no_grad()
 def one_by_one(module: B2DiffuRL, prompt_index: torch.Tensor, slots: torch.Tensor, interval: int) -> torch.Tensor:
-    """The authors' way: every branch is sampled from the start, one branch number after another, x_0 [N * K, C, H, W]."""
+    """The authors' way: every branch from its start, one branch number after another; x_0 [N * K, C, H, W]."""
     branches = []
     for branch in range(module.branches):
         key = {"seed": module.seed, "stage": 0, "slots": slots, "device": module.device}
@@ -55,11 +55,13 @@ def main() -> None:
         if repeat:  # the first one warms up
             ratios.append((middle - start) / (end - middle))
     n, k, t = len(slots), module.branches, module.steps
+    expected = n * (t - interval + k * interval)
     sys.stdout.write(
         f"{n} trunks x {k} branches, last {interval} of {t} steps branched\n"
         f"same latents (within 1e-4): {same}\n"
-        f"UNet evaluations counted: loop {counts[0]:,}, batched {counts[1]:,}; N ((T - s) + K s) = {n * (t - interval + k * interval):,}\n"
-        f"time of the loop / time batched: median {statistics.median(ratios):.2f}, {min(ratios):.2f} to {max(ratios):.2f}\n"
+        f"UNet evaluations counted: loop {counts[0]:,}, batched {counts[1]:,}; N ((T - s) + K s) = {expected:,}\n"
+        f"time of the loop / time batched: median {statistics.median(ratios):.2f} "
+        f"({min(ratios):.2f} to {max(ratios):.2f} in {REPEATS} runs)\n"
     )
 
 

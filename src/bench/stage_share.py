@@ -1,5 +1,5 @@
-"""Where a stage's time goes: `python -m src.bench.stage_share [overrides]` runs a few stages and prints the share that is
-spent inside the UNet (forward and backward), the VAE, the text encoder and the reward model."""
+"""Where a stage's time goes: `python -m src.bench.stage_share [overrides]` runs some stages and prints the share spent
+inside the UNet (forward and backward), the VAE, the text encoder and the reward model."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _now() -> float:
 
 
 def main() -> None:
-    module, cfg = built(sys.argv[1:])
+    module, _ = built(sys.argv[1:])
     watch = Stopwatch()
     trainer = L.Trainer(max_epochs=WARM_UP + STAGES, limit_val_batches=0, logger=False, enable_checkpointing=False,
                         enable_progress_bar=False, enable_model_summary=False, callbacks=[watch], devices=1)

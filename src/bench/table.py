@@ -1,7 +1,7 @@
 """Runs side by side: `python -m src.bench.table outputs/runs [--curve eval/all_right --out comparison.png]`.
 
-Groups finished runs by their command without the seed, prints mean and standard deviation over seeds of the figures before
-and after as a Markdown table, and draws one metric of all runs against the reward queries.
+Groups finished runs by their command without the seed, prints mean and standard deviation over seeds of the figures
+before and after as a Markdown table, and draws one metric of all runs against the reward queries.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def draw(groups: dict[str, list[tuple[Path, dict[str, Any]]]], column: str, file
         curves = [[(0.0, run[f"{column}_before"]), *curve] for curve, (_, run) in zip(curves, runs, strict=True)]
         for curve in curves:
             axes.plot(*zip(*curve, strict=True), color=f"C{place}", alpha=0.3, linewidth=1)
-        shared = [(points[0][0], statistics.fmean(value for _, value in points)) for points in zip(*curves, strict=False)]
+        shared = [(rows[0][0], statistics.fmean(value for _, value in rows)) for rows in zip(*curves, strict=False)]
         axes.plot(*zip(*shared, strict=True), color=f"C{place}", linewidth=2.2, label=name)
     axes.set(xlabel="reward queries", ylabel=column)
     axes.grid(alpha=0.3)
@@ -90,7 +90,7 @@ def main() -> None:
     options = parser.parse_args()
     groups = finished(options.folder)
     if not groups:
-        sys.exit(f"{options.folder}: there is no finished training run in it. Give a folder of run folders, such as outputs/runs")
+        sys.exit(f"{options.folder}: no finished training run. Give a folder of run folders, such as outputs/runs")
     sys.stdout.write(markdown(groups) + "\n")
     if options.out:
         draw(groups, options.curve, options.out)

@@ -83,7 +83,8 @@ def draw_objects(scenes: Tensor, objects: int, generator: torch.Generator, morph
     for index in range(min(objects, 2)):
         cover = coverage(scenes[:, 2 * index + 1], centres[:, index], radii[:, index])
         if morph and index == 0:
-            other = (scenes[:, 1] + 1 + torch.randint(len(SHAPES) - 1, (len(scenes),), generator=generator)) % len(SHAPES)
+            shift = 1 + torch.randint(len(SHAPES) - 1, (len(scenes),), generator=generator)
+            other = (scenes[:, 1] + shift) % len(SHAPES)
             cover = 0.5 * cover + 0.5 * coverage(other, centres[:, 0], radii[:, 0])
         picture = torch.lerp(picture, _tint(scenes[:, 2 * index], generator), cover)
     if objects == 3:

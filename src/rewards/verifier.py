@@ -1,4 +1,4 @@
-"""The reward `verifier`: how far a network that reads attributes off pictures agrees with the prompt (shapes world only)."""
+"""The reward `verifier`: how far a network that reads pictures of the shapes world agrees with the prompt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training of the embedded CLIP: contrast of pictures and captions, with captions in the batch that differ in one word."""
+"""Training of the embedded CLIP: contrast of pictures and captions, among captions that differ in little."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from src.models.tiny_sd import architecture
 
 
 class ClipTraining(Part):
-    """A quarter of a batch are free scenes; each has three relatives, hard negatives: two differ in one attribute, one has
-    its objects swapped (without it CLIP reads a caption as a bag of words)."""
+    """A quarter of a batch are free scenes; each has three relatives, hard negatives: two differ in one attribute,
+    one has its objects swapped (without it CLIP reads a caption as a bag of words)."""
 
     def __init__(self, *, steps: int, batch_size: int, lr: float, weight_decay: float, ema_decay: float, weights: str):
         super().__init__(steps=steps, batch_size=batch_size, lr=lr, weight_decay=weight_decay, ema_decay=ema_decay,

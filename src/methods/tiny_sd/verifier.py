@@ -15,7 +15,7 @@ from src.models.tiny_sd.verifier import HEADS, Verifier
 
 
 class VerifierTraining(Part):
-    """Half of a batch is clean; a quarter of the rest each: one object, three objects, two pictures mixed, half-formed."""
+    """Half of a batch is clean; the rest shows one object, three, two pictures mixed, or a half-formed object."""
 
     def __init__(self, *, steps: int, batch_size: int, lr: float, weight_decay: float, ema_decay: float, weights: str):
         super().__init__(steps=steps, batch_size=batch_size, lr=lr, weight_decay=weight_decay, ema_decay=ema_decay,
@@ -30,7 +30,8 @@ class VerifierTraining(Part):
         images = shapes.draw(scenes, generator)
         images = torch.where(clean[:, None, None, None] == 1, images, spoil(scenes, images, generator))
         logits = self.net(disturb(images, generator)).split(HEADS, 1)
-        attribute_losses = torch.stack([F.cross_entropy(z, y, reduction="none") for z, y in zip(logits, scenes.T, strict=False)])
+        pairs = zip(logits[:-1], scenes.T, strict=True)
+        attribute_losses = torch.stack([F.cross_entropy(z, y, reduction="none") for z, y in pairs])
         clean_loss = F.cross_entropy(logits[-1], clean)
         return (attribute_losses.mean(0) * clean).sum() / clean.sum() + clean_loss, {"clean_loss": clean_loss.detach()}
 
@@ -67,5 +68,6 @@ def disturb(images: Tensor, generator: torch.Generator) -> Tensor:
     """Blur and noise of the strength that an autoencoder leaves behind."""
     blurred = gaussian_blur(images, [3, 3], [0.6, 0.6])
     share = torch.rand(len(images), 1, 1, 1, generator=generator)
-    noise = torch.randn(images.shape, generator=generator) * torch.rand(len(images), 1, 1, 1, generator=generator) * 0.06
-    return torch.lerp(images, blurred, share) + noise
+    noise = torch.randn(images.shape, generator=generator)
+    strength = 0.06 * torch.rand(len(images), 1, 1, 1, generator=generator)
+    return torch.lerp(images, blurred, share) + noise * strength

@@ -21,7 +21,8 @@ def tokenizer() -> CLIPTokenizer:
     """CLIP's byte-pair tokenizer whose merges make each word of the shapes world one token; other words fall apart
     into bytes."""
     alphabet = _byte_alphabet()
-    words = {word for scene in shapes.all_scenes().tolist() for p in (0, 1) for word in shapes.caption(scene, p).split()}
+    captions = [shapes.caption(scene, phrase) for scene in shapes.all_scenes().tolist() for phrase in (0, 1)]
+    words = {word for text in captions for word in text.split()}
     merges: dict[tuple[str, str], None] = {}
     for word in sorted(words):
         pieces = [*word[:-1], word[-1] + "</w>"]
@@ -60,14 +61,16 @@ def clip(tokenizer: CLIPTokenizer) -> CLIPModel:
 def image_processor() -> CLIPImageProcessor:
     """Pictures of the world's own size, from [0, 1] to [-1, 1]."""
     side = {"height": shapes.SIDE, "width": shapes.SIDE}
-    return CLIPImageProcessor(size={"shortest_edge": shapes.SIDE}, crop_size=side, image_mean=[0.5] * 3, image_std=[0.5] * 3)
+    half = [0.5] * 3
+    return CLIPImageProcessor(size={"shortest_edge": shapes.SIDE}, crop_size=side, image_mean=half, image_std=half)
 
 
 def autoencoder() -> AutoencoderKL:
     """32 x 32 x 3 pixels to 8 x 8 x 4 latents; the scaling factor is measured after training."""
     return AutoencoderKL(
-        block_out_channels=(24, 48, 64), layers_per_block=1, norm_num_groups=8, latent_channels=4, sample_size=shapes.SIDE,
-        down_block_types=("DownEncoderBlock2D",) * 3, up_block_types=("UpDecoderBlock2D",) * 3, mid_block_add_attention=False,
+        block_out_channels=(24, 48, 64), layers_per_block=1, norm_num_groups=8, latent_channels=4,
+        down_block_types=("DownEncoderBlock2D",) * 3, up_block_types=("UpDecoderBlock2D",) * 3,
+        mid_block_add_attention=False, sample_size=shapes.SIDE,
     )
 
 

@@ -6,6 +6,7 @@ It shares nothing with CLIP (no text, no attention, other data and another loss)
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -38,7 +39,7 @@ class Verifier(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         widths = (3, 32, 64, 96)
-        blocks = [layer for a, b in zip(widths, widths[1:], strict=False) for layer in _block(a, b)]
+        blocks = [layer for a, b in pairwise(widths) for layer in _block(a, b)]
         self.body = nn.Sequential(*blocks, nn.Flatten(), nn.Linear(96 * 16, 128), nn.ReLU())
         self.heads = nn.Linear(128, sum(HEADS))
 
@@ -51,8 +52,8 @@ class Verifier(nn.Module):
         logits = self(images).split(HEADS, 1)
         wanted = torch.cat([scenes, torch.ones_like(scenes[:, :1])], 1)
         right = torch.stack([head.argmax(1) for head in logits], 1) == wanted
-        probability = torch.stack([h.softmax(1).gather(1, w[:, None])[:, 0] for h, w in zip(logits, wanted.T, strict=True)], 1)
-        return Verdict(right[:, :5].float(), right[:, 5].float(), probability)
+        chances = [h.softmax(1).gather(1, w[:, None])[:, 0] for h, w in zip(logits, wanted.T, strict=True)]
+        return Verdict(right[:, :5].float(), right[:, 5].float(), torch.stack(chances, 1))
 
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
