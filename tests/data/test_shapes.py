@@ -1,4 +1,4 @@
-"""The shapes world: captions and scenes are one to one, drawings show what they say, prompt lists hold out combinations."""
+"""The shapes world: captions and scenes are one to one, drawings show what they say, prompts hold combinations out."""
 
 import pytest
 import torch

@@ -5,8 +5,7 @@ The maths is in sampling, selection, update and objectives; this file only puts 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,27 +13,23 @@ import lightning as L
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import LongTensor, Tensor
-from torch.utils.data import DataLoader, IterableDataset
 
 from src.core.errors import UserError
-from src.core.progress import phase
 from src.data.prompts import PromptSet
 from src.methods.b2diffurl import selection
 from src.methods.b2diffurl.clock import Clock
+from src.methods.b2diffurl.collecting import Collecting
 from src.methods.b2diffurl.ddim import Ddim
 from src.methods.b2diffurl.evaluating import Evaluating
 from src.methods.b2diffurl.figures import policy_figures
-from src.methods.b2diffurl.objectives.weighting import step_weights
 from src.methods.b2diffurl.sampling import Rollout, rollout
-from src.methods.b2diffurl.schedule import interval as interval_at
-from src.methods.b2diffurl.stage import Choice, choose, draw_prompts
-from src.methods.b2diffurl.update import Kept, log_prob, pairs_of, replayed, updates
+from src.methods.b2diffurl.stage import Choice
+from src.methods.b2diffurl.update import Kept, log_prob, pairs_of
 from src.models.diffusion import DiffusionModel
 from src.rewards.base import Reward
-from src.rewards.guard import checked_scores
 
 
-class B2DiffuRL(Evaluating, L.LightningModule):
+class B2DiffuRL(Collecting, Evaluating, L.LightningModule):
     """Hu et al., CVPR 2025. With `branches=1` and the whole chain as interval it is plain DDPO.
 
     Sizes are totals over all devices; the YAML beside the method says what each key means.
@@ -151,65 +146,11 @@ class B2DiffuRL(Evaluating, L.LightningModule):
                        interval=interval, latent_shape=self.model.latent_shape, seed=seed, stage=stage,
                        max_batch=self.rollout_batch, keep=keep, progress=progress)
 
-    # --- a stage: roll out, score, choose -----------------------------------------------------------------------
-
-    def interval_of(self, stage: int) -> int:
-        return interval_at(stage, stages=self.stages, steps=self.steps, **self.interval)
+    # --- the update ---------------------------------------------------------------------------------------------
 
     def lr_of(self, stage: int) -> float:
         """Learning rate of a stage: constant, or falling linearly towards 0 after the last stage."""
         return self.lr * (1 - stage / self.stages) if self.lr_schedule == "linear" else self.lr
-
-    def train_dataloader(self) -> DataLoader:
-        return DataLoader(_Stage(self), batch_size=None)
-
-    def collect(self, stage: int) -> list[LongTensor]:
-        """Fills `self.kept` and returns the samples of each optimiser step, `updates_per_stage` of them."""
-        before = self.model.evaluations
-        interval = self.interval_of(stage)
-        prompt_index, slots = draw_prompts(self.prompts_per_stage, len(self.prompts.train), seed=self.seed, stage=stage)
-        with self.clock("sample"), phase(self.trainer, "sampling", total=self.steps, unit="step") as advance:
-            rolled = self.sample_latents(prompt_index, slots, branches=self.branches, interval=interval, stage=stage,
-                                         seed=self.seed, keep=True, progress=advance)
-        rewards = self.score(rolled)
-        self.queries += len(rewards)
-        self.kept, self.stage_stats = choose(rolled, rewards, self.history_of_rewards, self.choice, self.usable)
-        sigma = self.ddim.sigma[self.kept.step_indices]
-        self.step_weights = step_weights(sigma, getattr(self.objective, "weighting", "none"))
-        if len(self.kept) and self.needs_replay:
-            with self.clock("train"):
-                self.kept = replayed(self.denoise, self.ddim, self.kept, self.micro_batch)
-        self.policy_stats: list[dict[str, Tensor]] = []
-        self.stage_stats |= {"interval": float(interval)}
-        self.stage_evaluations = self.model.evaluations - before
-        plan = updates(len(self.kept), inner_epochs=self.inner_epochs, samples_per_update=self.samples_per_update,
-                       seed=self.seed, stage=stage)
-        return plan + [torch.empty(0, dtype=torch.long)] * (self.updates_per_stage - len(plan))
-
-    @property
-    def updates_per_stage(self) -> int:
-        """Optimiser steps of a stage that keeps as much as its selection can; what a stage lacks are empty steps."""
-        most = self.branches if self.choice.selection == "all" else min(2, self.branches)
-        return self.inner_epochs * math.ceil(self.prompts_per_stage * most / self.samples_per_update)
-
-    def score(self, rolled: Rollout) -> Tensor:
-        """Rewards [M] of a rollout's pictures, decoded and scored chunk by chunk so that pictures never pile up."""
-        size = self.rollout_batch
-        total = len(rolled.latents)
-        parts = []
-        with self.clock("score"), phase(self.trainer, "scoring", total=total, unit="picture") as advance:
-            for latents, index in zip(rolled.latents.split(size), rolled.prompt_index.split(size), strict=True):
-                words = [self.words[i] for i in index.tolist()]
-                parts.append(checked_scores(self.reward, self.model.decode(latents), words, self.run_dir))
-                advance(len(latents))
-        return torch.cat(parts)
-
-    @property
-    def needs_replay(self) -> bool:
-        """In half precision a row's rounding depends on its batch; its 1e-3 of log-ratio exceed DDPO's clip range."""
-        return self.replay == "always" or (self.replay == "auto" and self.model.dtype != torch.float32)
-
-    # --- the update ---------------------------------------------------------------------------------------------
 
     def training_step(self, samples: LongTensor, index: int) -> None:
         """One optimiser step on `samples`: the loss is the mean over all their (sample, step) pairs."""
@@ -298,18 +239,3 @@ class B2DiffuRL(Evaluating, L.LightningModule):
 
 def _history(window: int) -> selection.RewardHistory:
     return selection.RewardHistory(window)
-
-
-class _Stage(IterableDataset):
-    """Iterating rolls out the current stage, then gives its optimiser steps. Lazy, so that a resumed run, which asks
-    for the finished epoch's loader once more, does not sample for nothing; of known length, so that nothing is
-    fetched ahead."""
-
-    def __init__(self, module: B2DiffuRL) -> None:
-        self.module = module
-
-    def __len__(self) -> int:
-        return self.module.updates_per_stage
-
-    def __iter__(self) -> Iterator[LongTensor]:
-        yield from self.module.collect(self.module.current_epoch)

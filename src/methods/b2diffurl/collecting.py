@@ -1,0 +1,93 @@
+"""Lightning glue of a stage up to its update: roll out, score, choose; one epoch of the loader is one stage."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import torch
+from torch import LongTensor, Tensor
+from torch.utils.data import DataLoader, IterableDataset
+
+from src.core.progress import phase
+from src.methods.b2diffurl.objectives.weighting import step_weights
+from src.methods.b2diffurl.sampling import Rollout
+from src.methods.b2diffurl.schedule import interval as interval_at
+from src.methods.b2diffurl.stage import choose, draw_prompts
+from src.methods.b2diffurl.update import replayed, updates
+from src.rewards.guard import checked_scores
+
+if TYPE_CHECKING:
+    from src.methods.b2diffurl.module import B2DiffuRL
+
+
+class Collecting:
+    """The half of a stage that needs no gradient."""
+
+    def interval_of(self, stage: int) -> int:
+        return interval_at(stage, stages=self.stages, steps=self.steps, **self.interval)
+
+    def train_dataloader(self) -> DataLoader:
+        return DataLoader(_Stage(self), batch_size=None)
+
+    def collect(self, stage: int) -> list[LongTensor]:
+        """Fills `self.kept` and returns the samples of each optimiser step, `updates_per_stage` of them."""
+        before = self.model.evaluations
+        interval = self.interval_of(stage)
+        prompt_index, slots = draw_prompts(self.prompts_per_stage, len(self.prompts.train), seed=self.seed, stage=stage)
+        with self.clock("sample"), phase(self.trainer, "sampling", total=self.steps, unit="step") as advance:
+            rolled = self.sample_latents(prompt_index, slots, branches=self.branches, interval=interval, stage=stage,
+                                         seed=self.seed, keep=True, progress=advance)
+        rewards = self.score(rolled)
+        self.queries += len(rewards)
+        self.kept, self.stage_stats = choose(rolled, rewards, self.history_of_rewards, self.choice, self.usable)
+        sigma = self.ddim.sigma[self.kept.step_indices]
+        self.step_weights = step_weights(sigma, getattr(self.objective, "weighting", "none"))
+        if len(self.kept) and self.needs_replay:
+            with self.clock("train"):
+                self.kept = replayed(self.denoise, self.ddim, self.kept, self.micro_batch)
+        self.policy_stats: list[dict[str, Tensor]] = []
+        self.stage_stats |= {"interval": float(interval)}
+        self.stage_evaluations = self.model.evaluations - before
+        plan = updates(len(self.kept), inner_epochs=self.inner_epochs, samples_per_update=self.samples_per_update,
+                       seed=self.seed, stage=stage)
+        return plan + [torch.empty(0, dtype=torch.long)] * (self.updates_per_stage - len(plan))
+
+    @property
+    def updates_per_stage(self) -> int:
+        """Optimiser steps of a stage that keeps as much as its selection can; what a stage lacks are empty steps."""
+        most = self.branches if self.choice.selection == "all" else min(2, self.branches)
+        return self.inner_epochs * math.ceil(self.prompts_per_stage * most / self.samples_per_update)
+
+    def score(self, rolled: Rollout) -> Tensor:
+        """Rewards [M] of a rollout's pictures, decoded and scored chunk by chunk so that pictures never pile up."""
+        size = self.rollout_batch
+        total = len(rolled.latents)
+        parts = []
+        with self.clock("score"), phase(self.trainer, "scoring", total=total, unit="picture") as advance:
+            for latents, index in zip(rolled.latents.split(size), rolled.prompt_index.split(size), strict=True):
+                words = [self.words[i] for i in index.tolist()]
+                parts.append(checked_scores(self.reward, self.model.decode(latents), words, self.run_dir))
+                advance(len(latents))
+        return torch.cat(parts)
+
+    @property
+    def needs_replay(self) -> bool:
+        """In half precision a row's rounding depends on its batch; its 1e-3 of log-ratio exceed DDPO's clip range."""
+        return self.replay == "always" or (self.replay == "auto" and self.model.dtype != torch.float32)
+
+
+class _Stage(IterableDataset):
+    """Iterating rolls out the current stage, then gives its optimiser steps. Lazy, so that a resumed run, which asks
+    for the finished epoch's loader once more, does not sample for nothing; of known length, so that nothing is
+    fetched ahead."""
+
+    def __init__(self, module: B2DiffuRL) -> None:
+        self.module = module
+
+    def __len__(self) -> int:
+        return self.module.updates_per_stage
+
+    def __iter__(self) -> Iterator[LongTensor]:
+        yield from self.module.collect(self.module.current_epoch)
