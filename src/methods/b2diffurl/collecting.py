@@ -45,8 +45,9 @@ class Collecting:
         sigma = self.ddim.sigma[self.kept.step_indices]
         self.step_weights = step_weights(sigma, getattr(self.objective, "weighting", "none"))
         if len(self.kept) and self.needs_replay:
-            with self.clock("train"):
-                self.kept = replayed(self.denoise, self.ddim, self.kept, self.micro_batch)
+            pairs = self.kept.old_log_probs.numel()
+            with self.clock("train"), phase(self.trainer, "replaying", total=pairs, unit="pair") as advance:
+                self.kept = replayed(self.denoise, self.ddim, self.kept, self.micro_batch, advance)
         self.policy_stats: list[dict[str, Tensor]] = []
         self.stage_stats |= {"interval": float(interval)}
         self.stage_evaluations = self.model.evaluations - before

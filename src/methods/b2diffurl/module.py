@@ -15,6 +15,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import LongTensor, Tensor
 
 from src.core.errors import UserError
+from src.core.progress import phase
 from src.data.prompts import PromptSet
 from src.methods.b2diffurl import selection
 from src.methods.b2diffurl.clock import Clock
@@ -160,15 +161,17 @@ class B2DiffuRL(Collecting, Evaluating, L.LightningModule):
         optimizer = self.optimizers()
         optimizer.zero_grad(set_to_none=True)
         optimizer.param_groups[0]["lr"] = self.lr_of(self.current_epoch)
-        with self.clock("train"):
-            steps = len(self.kept.step_indices)
+        steps = len(self.kept.step_indices)
+        pairs_in_all = len(samples) * steps
+        with self.clock("train"), phase(self.trainer, "updating", total=pairs_in_all, unit="pair") as advance:
             for pairs in pairs_of(samples.to(self.device), steps, self.micro_batch):
                 new = log_prob(self.denoise, self.ddim, self.kept, pairs)
                 sample, step = pairs.sample[: pairs.real], pairs.step[: pairs.real]
                 loss, stats = self.objective(new, self.kept.old_log_probs[sample, step], self.kept.advantages[sample],
                                              self.step_weights[step])
-                self.manual_backward(loss.sum() / (len(samples) * steps))
+                self.manual_backward(loss.sum() / pairs_in_all)
                 self.policy_stats.append(stats | {"policy/loss": loss.detach().mean(), "first": index == 0})
+                advance(pairs.real)
             if self.grad_clip:
                 norm = torch.nn.utils.clip_grad_norm_(self.model.trainable_parameters(), self.grad_clip)
                 self.policy_stats[-1]["policy/grad_norm"] = norm.detach()
