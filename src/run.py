@@ -17,7 +17,7 @@ def run(argv: Sequence[str]) -> int:
         if arguments.hydra:
             from src.core.hydra_flags import delegate
 
-            return delegate(argv, arguments)
+            return delegate(arguments)
         checked = plan.make(arguments.overrides, arguments.roots, argv)
         from src.core.launch import launch
 

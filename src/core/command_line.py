@@ -31,6 +31,7 @@ class Arguments:
     """The command line, taken apart."""
 
     overrides: list[str] = field(default_factory=list)
+    flags: list[str] = field(default_factory=list)
     roots: list[Path] = field(default_factory=list)
     help: bool = False
     hydra: bool = False
@@ -54,8 +55,9 @@ def parse(argv: Sequence[str]) -> Arguments:
             found.hydra = True
             found.multirun |= word in ("--multirun", "-m")
             found.composes &= word not in ("--hydra-help", "--version", "--shell-completion", "-sc")
-            if word in ("--cfg", "-c", "--package", "-p") or (word in ("--info", "-i") and _is_word(words)):
-                words[:1] = []
+            takes_value = word in ("--cfg", "-c", "--package", "-p") or (word in ("--info", "-i") and _is_word(words))
+            found.flags += [word, *(words[:1] if takes_value else [])]
+            words = words[1:] if takes_value else words
         elif word.startswith("-"):
             raise UserError(word, "there is no such flag; settings are written key=value",
                             did_you_mean(word, ["--help", "--config-dir", *HYDRA_FLAGS], show_all=0))
@@ -63,6 +65,7 @@ def parse(argv: Sequence[str]) -> Arguments:
             found.overrides.append(word)
     if any(word.startswith("sweep=") for word in found.overrides) and "hydra.mode=RUN" not in found.overrides:
         found.hydra = found.multirun = True
+        found.flags.append("--multirun")
     return found
 
 

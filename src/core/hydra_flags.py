@@ -17,7 +17,7 @@ from src.core.compose import CONF, SecondRoot, compose
 from src.core.errors import Problems
 
 
-def delegate(argv: Sequence[str], arguments: Arguments) -> int:
+def delegate(arguments: Arguments) -> int:
     """Let Hydra answer the flags, or run each job of a sweep as a process of its own; the largest exit code.
 
     Raises ``UserError`` before Hydra could complain in its own words.
@@ -30,25 +30,27 @@ def delegate(argv: Sequence[str], arguments: Arguments) -> int:
             raise Problems(problems)
     Plugins.instance().register(SecondRoot)
     codes = [0]
-    flags = [f"--config-dir={root}" for root in arguments.roots]
 
     def job(cfg: DictConfig) -> None:
-        codes.append(_own_process(flags))
+        codes.append(_own_process(arguments.roots))
 
-    before = sys.argv
-    sys.argv = [before[0], *argv]
+    before, roots = sys.argv, SecondRoot.roots
+    SecondRoot.roots = [*roots, *arguments.roots]  # Hydra's own --config-dir takes one folder only
+    # Overrides go last: argparse refuses them on both sides of a flag.
+    sys.argv = [before[0], *arguments.flags, *arguments.overrides]
     try:
         hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")(job)()
     finally:
-        sys.argv = before
+        sys.argv, SecondRoot.roots = before, roots
     return max(codes)
 
 
-def _own_process(flags: Sequence[str]) -> int:
+def _own_process(roots: Sequence[Path]) -> int:
     """One job of a sweep. A Lightning-launched multi-GPU job would else start the whole sweep again on rank 1."""
     node = HydraConfig.get()
     folder = Path(node.sweep.dir) / node.sweep.subdir
-    command = [sys.executable, "-m", "src.run", *_split(flags), *node.overrides.task, "hydra.mode=RUN",
+    flags = [word for root in roots for word in ("--config-dir", str(root))]
+    command = [sys.executable, "-m", "src.run", *flags, *node.overrides.task, "hydra.mode=RUN",
                f"hydra.run.dir={folder}"]
     # Ctrl-C reaches the run as well, which saves and ends; only then does the sweep end.
     before = signal.signal(signal.SIGINT, lambda *_: None)
@@ -59,7 +61,3 @@ def _own_process(flags: Sequence[str]) -> int:
     if code in (130, 143):
         raise SystemExit(code)
     return code
-
-
-def _split(flags: Sequence[str]) -> list[str]:
-    return [part for flag in flags for part in flag.split("=", 1)]

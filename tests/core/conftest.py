@@ -62,6 +62,15 @@ def summary(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "metrics.json").read_text())
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """The toy is too small to share; waiting threads only slow it down on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture
 def toy(tmp_path: Path) -> Runner:
     return Runner(tmp_path / "outputs")
