@@ -59,7 +59,7 @@ def draw_sheet(rows: dict[str, Gallery], file: Path) -> Path:
     first = next(iter(rows.values()))
     splits = list(dict.fromkeys(first.splits))
     height = len(splits) * (0.9 + 1.45 * len(rows))
-    figure = Figure(figsize=(1.35 * PER_SPLIT + 0.9, height), dpi=110)
+    figure = Figure(figsize=(1.35 * PER_SPLIT + 0.9, height), dpi=110, layout="constrained")
     grid = figure.subplots(len(splits) * len(rows), PER_SPLIT, squeeze=False)
     for axes in grid.flat:
         axes.axis("off")
@@ -73,7 +73,6 @@ def draw_sheet(rows: dict[str, Gallery], file: Path) -> Path:
                     axes.set_title(textwrap.fill(gallery.prompts[row], 18), fontsize=7, pad=4)
                 if column == 0:
                     axes.set_ylabel(f"{label}\n{SPLITS.get(split, split)}", fontsize=8)
-    figure.tight_layout(h_pad=0.6, w_pad=0.4)
     figure.savefig(file)
     return file
 
