@@ -1,0 +1,147 @@
+"""Trap 9: a run that was ended anywhere and continued equals one that was not, bit for bit."""
+
+from __future__ import annotations
+
+import csv
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from src.core import checkpoint, signals
+from src.methods.b2diffurl import evaluating, sampling
+from src.methods.b2diffurl import module as glue
+from src.methods.b2diffurl.evaluating import Evaluating
+from src.methods.b2diffurl.module import B2DiffuRL
+from tests.methods.b2diffurl.conftest import Runner, summary
+from tests.methods.b2diffurl.rewards import Redness
+
+
+def untimed(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if "seconds" not in name and name not in ("command", "status")}
+
+
+def plainly(value: Any) -> Any:
+    """Tensors as lists, so that == compares their bits."""
+    if isinstance(value, torch.Tensor):
+        return value.tolist()
+    if isinstance(value, dict):
+        return {key: plainly(item) for key, item in value.items()}
+    return [plainly(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def outcome(folder: Path) -> dict[str, Any]:
+    """Weights, optimiser, history, queries, every row of metrics.csv, every figure; without seconds."""
+    stored = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    own = stored["b2diffurl"]
+    with (folder / "metrics.csv").open(newline="") as stream:
+        rows = [untimed(row) for row in csv.DictReader(stream)]
+    return {
+        "weights": plainly(stored["state_dict"]), "optimizer": plainly(stored["optimizer_states"]),
+        "steps": stored["global_step"], "history": own["history"], "queries": own["queries"],
+        "evaluations": own["clock"]["evaluations"], "rows": rows, "figures": untimed(summary(folder)),
+        "export": plainly(load_file(folder / "export" / "pytorch_lora_weights.safetensors")),
+    }
+
+
+@pytest.fixture(autouse=True)
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing is half of so small a run, and other tests' business."""
+    monkeypatch.setattr(Evaluating, "report", lambda module, folder: None)
+    monkeypatch.setattr(evaluating, "draw_sheet", lambda galleries, file: file)
+
+
+@pytest.fixture(scope="module")
+def whole(sd_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The outcome of an uninterrupted run."""
+    runner = Runner(sd_folder, tmp_path_factory.mktemp("whole"))
+    assert runner() == 0
+    found = outcome(runner.folder)
+    assert found["queries"] == 18 and len(found["rows"]) == 5 and found["steps"] == 12
+    return found
+
+
+def stopped() -> None:
+    raise signals.StopRun(signal.SIGTERM)
+
+
+def ctrl_c_twice() -> None:
+    signal.raise_signal(signal.SIGINT)
+    signal.raise_signal(signal.SIGINT)
+
+
+def ctrl_c_once() -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+def crashed() -> None:
+    raise RuntimeError("the power went")
+
+
+class Breaker:
+    """Calls `end` once, before (or after) the n-th call of `owner.name` since the given stage began."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, owner: Any, name: str, *, stage: int, nth: int,
+                 end: Callable[[], None], after: bool = False) -> None:
+        self.stage, self.calls, self.done = -1, 0, False
+        collect = B2DiffuRL.collect
+
+        def watched(module: B2DiffuRL, number: int) -> Any:
+            self.stage, self.calls = number, 0
+            return collect(module, number)
+
+        patch.setattr(B2DiffuRL, "collect", watched)
+        original = getattr(owner, name)
+
+        def breaking(*args: Any, **options: Any) -> Any:
+            self.calls += 1
+            due = self.stage == stage and self.calls == nth and not self.done
+            self.done |= due
+            if due and not after:
+                end()
+            result = original(*args, **options)
+            if due and after:
+                end()
+            return result
+
+        patch.setattr(owner, name, breaking)
+
+
+PLACES = {
+    "sampling the first stage": (sampling._Walk, "step", {"stage": 0, "nth": 3, "end": stopped}, 143),
+    "sampling": (sampling._Walk, "step", {"stage": 1, "nth": 2, "end": ctrl_c_once}, 130),
+    "scoring": (Redness, "__call__", {"stage": 1, "nth": 1, "end": ctrl_c_twice}, 130),
+    "an update": (glue, "log_prob", {"stage": 2, "nth": 3, "end": crashed}, 1),
+    "between two updates": (B2DiffuRL, "training_step", {"stage": 2, "nth": 2, "end": ctrl_c_once}, 130),
+    "an evaluation on the way": (Evaluating, "evaluate", {"stage": 1, "nth": 2, "end": stopped}, 143),
+    "a stage's end": (B2DiffuRL, "on_train_epoch_end", {"stage": 1, "nth": 1, "end": stopped, "after": True}, 143),
+    "saving": (checkpoint, "put_in_place", {"stage": 1, "nth": 1, "end": crashed}, 1),
+    "after saving": (checkpoint, "put_in_place", {"stage": 0, "nth": 1, "end": ctrl_c_once, "after": True}, 130),
+    "the last evaluation": (Evaluating, "evaluate", {"stage": 2, "nth": 2, "end": stopped}, 143),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_ended_anywhere_and_continued_equals_uninterrupted(runner, whole, monkeypatch, place: str) -> None:
+    owner, name, options, code = PLACES[place]
+    breaker = Breaker(monkeypatch, owner, name, **options)
+    assert runner() == code and breaker.done
+    folder = runner.folder
+    assert summary(folder)["status"] == ("failed" if code == 1 else "interrupted")
+    assert runner(f"resume={folder}") == 0
+    assert runner.folder == folder and summary(folder)["status"] == "finished"
+    found = outcome(folder)
+    for key, value in whole.items():
+        assert found[key] == value, key
+
+
+def test_another_seed_is_another_run(runner, whole) -> None:
+    assert runner("seed=1") == 0
+    found = outcome(runner.folder)
+    assert found["weights"] != whole["weights"] and found["history"] != whole["history"]
+    before = {name: value for name, value in whole["figures"].items() if name.endswith("_before")}
+    assert before and before == {name: found["figures"][name] for name in before}  # compared on the same pictures

@@ -1,0 +1,83 @@
+"""Every option of every config group composes, and everything it names exists and takes the keys it is given."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+# What an option needs beside it to be a complete run.
+COMPANIONS = {
+    "data=prompt_file": ["data.train=[a cat]"],
+    "data=none": ["method=tiny_unet"],
+    "model=none": ["method=tiny_unet"],
+    "reward=none": ["method=tiny_unet"],
+    "objective=none": ["method=tiny_unet"],
+}
+# Groups whose files in folders are pulled in by the choices in other groups.
+BY_CHOICE = ("debug", "tuned")
+
+
+def every_option() -> list[list[str]]:
+    """`group=option` for each file of the two config roots, and each method through debug=tiny."""
+    options = []
+    for root in (ROOT / "conf", ROOT / "experiments"):
+        for file in sorted(root.rglob("*.yaml")):
+            group, _, option = file.relative_to(root).with_suffix("").as_posix().partition("/")
+            if option and not (group in BY_CHOICE and "/" in option):
+                options.append([f"{group}={option}", *COMPANIONS.get(f"{group}={option}", [])])
+    methods = [file.stem for file in sorted((ROOT / "conf" / "method").glob("*.yaml"))]
+    tuned = [file.relative_to(ROOT / "conf" / "tuned") for file in sorted((ROOT / "conf" / "tuned").rglob("*.yaml"))]
+    return [*options, *([f"method={method}", "debug=tiny"] for method in methods),
+            *([f"method={file.parent}", f"model={file.stem}"] for file in tuned)]
+
+
+OPTIONS = every_option()
+# Weights, files and networks are other tests' business: here only names, keys and types count.
+SCRIPT = """
+import json, sys
+from src.core.check import check_target, run_level, targets
+from src.core.compose import compose, plain
+from src.core.errors import UserError
+
+def problems(overrides):
+    try:
+        composed = compose(overrides)
+        cfg = plain(composed.cfg)
+    except UserError as error:
+        return error.lines()
+    found = [line for path, node in targets(cfg) for line in check_target(path, node)]
+    return composed.problems + run_level(cfg) + found + ([] if list(targets(cfg)) else ["it names nothing"])
+
+answers = [problems(overrides) for overrides in json.load(sys.stdin)]
+print(json.dumps([answers, sorted({"torch", "lightning", "diffusers", "transformers", "wandb"} & set(sys.modules))]))
+"""
+
+
+@pytest.fixture(scope="module")
+def answers() -> tuple[list[list[str]], list[str]]:
+    """The problems of each entry of OPTIONS, and the heavy modules that were imported on the way: one process."""
+    done = subprocess.run([sys.executable, "-c", SCRIPT], input=json.dumps(OPTIONS), cwd=ROOT, capture_output=True,
+                          text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    problems, heavy = json.loads(done.stdout)
+    return problems, heavy
+
+
+@pytest.mark.parametrize("place", range(len(OPTIONS)), ids=[" ".join(overrides) for overrides in OPTIONS])
+def test_every_option_of_every_group_composes(answers, place: int) -> None:
+    assert answers[0][place] == []
+
+
+def test_composing_and_checking_import_nothing_heavy(answers) -> None:
+    assert answers[1] == []
+
+
+def test_no_group_was_missed() -> None:
+    groups = {overrides[0].split("=")[0] for overrides in OPTIONS}
+    assert groups >= {"method", "model", "data", "reward", "scorers", "objective", "trainer", "logger", "debug"}
+    assert len(OPTIONS) > 35
