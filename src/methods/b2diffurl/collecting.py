@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import torch
 from torch import LongTensor, Tensor
@@ -17,9 +16,6 @@ from src.methods.b2diffurl.schedule import interval as interval_at
 from src.methods.b2diffurl.stage import choose, draw_prompts
 from src.methods.b2diffurl.update import replayed, updates
 from src.rewards.guard import checked_scores
-
-if TYPE_CHECKING:
-    from src.methods.b2diffurl.module import B2DiffuRL
 
 
 class Collecting:
@@ -84,7 +80,7 @@ class _Stage(IterableDataset):
     for the finished epoch's loader once more, does not sample for nothing; of known length, so that nothing is
     fetched ahead."""
 
-    def __init__(self, module: B2DiffuRL) -> None:
+    def __init__(self, module: Collecting) -> None:
         self.module = module
 
     def __len__(self) -> int:
