@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 ARGS   ?=
-WHAT   := -e ".[dev,tensorboard]"
+WHAT   := -e ".[dev,tensorboard,openclip]"
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test test-all tiny-sd bench lint doctor dashboard clean
