@@ -40,15 +40,15 @@ class Collecting:
         self.kept, self.stage_stats = choose(rolled, rewards, self.history_of_rewards, self.choice, self.usable)
         sigma = self.ddim.sigma[self.kept.step_indices]
         self.step_weights = step_weights(sigma, getattr(self.objective, "weighting", "none"))
+        plan = updates(len(self.kept), inner_epochs=self.inner_epochs, samples_per_update=self.samples_per_update,
+                       seed=self.seed, stage=stage)
         if len(self.kept) and self.needs_replay:
-            pairs = self.kept.old_log_probs.numel()
+            pairs, first_pass = self.kept.old_log_probs.numel(), plan[: len(plan) // self.inner_epochs]
             with self.clock("train"), phase(self.trainer, "replaying", total=pairs, unit="pair") as advance:
-                self.kept = replayed(self.denoise, self.ddim, self.kept, self.micro_batch, advance)
+                self.kept = replayed(self.denoise, self.ddim, self.kept, first_pass, self.micro_batch, advance)
         self.policy_stats: list[dict[str, Tensor]] = []
         self.stage_stats |= {"interval": float(interval)}
         self.stage_evaluations = self.model.evaluations - before
-        plan = updates(len(self.kept), inner_epochs=self.inner_epochs, samples_per_update=self.samples_per_update,
-                       seed=self.seed, stage=stage)
         return plan + [torch.empty(0, dtype=torch.long)] * (self.updates_per_stage - len(plan))
 
     @property

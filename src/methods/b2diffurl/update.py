@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -70,14 +70,19 @@ def log_prob(denoise: Denoise, ddim: Ddim, kept: Kept, pairs: Pairs) -> Tensor:
 
 
 @torch.no_grad()
-def replayed(denoise: Denoise, ddim: Ddim, kept: Kept, micro_batch: int,
+def replayed(denoise: Denoise, ddim: Ddim, kept: Kept, parts: Sequence[LongTensor], micro_batch: int,
              progress: Callable[[int], None] | None = None) -> Kept:
-    """`kept` with old log-probabilities anew in the update's batch shape, for kernels whose rows depend on it."""
-    everything = torch.arange(len(kept), device=kept.advantages.device)
-    parts = []
-    for pairs in pairs_of(everything, len(kept.step_indices), micro_batch):
-        parts.append(log_prob(denoise, ddim, kept, pairs))
-        if progress:
-            progress(pairs.real)
-    old = torch.cat(parts).reshape(kept.old_log_probs.shape)
+    """`kept` with old log-probabilities computed again in the very micro-batches of the first pass over the samples.
+
+    One shape is not enough: with several threads a row's rounding depends on its place in the batch too.
+
+    Args:
+        parts: the samples of each of that pass's updates; together all of them.
+    """
+    old = torch.empty_like(kept.old_log_probs)
+    for samples in parts:
+        for pairs in pairs_of(samples.to(old.device), len(kept.step_indices), micro_batch):
+            old[pairs.sample[: pairs.real], pairs.step[: pairs.real]] = log_prob(denoise, ddim, kept, pairs)
+            if progress:
+                progress(pairs.real)
     return Kept(kept.trajectory, old, kept.advantages, kept.prompt_index, kept.step_indices)

@@ -62,6 +62,17 @@ def test_trap_1_the_ratio_is_exactly_one_with_replay(loaded, dtype: str, micro_b
     assert len(ratios) == 18 and (ratios == 1).all()
 
 
+def test_trap_1_the_ratio_is_exactly_one_with_several_threads(loaded) -> None:
+    """Then the rows of a batch are dealt to threads, and a row's rounding depends on its place."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        for micro_batch in (5, 7):
+            assert (first_log_ratios(loaded(micro_batch=micro_batch, replay="always", inner_epochs=2))[:18] == 0).all()
+    finally:
+        torch.set_num_threads(threads)
+
+
 @pytest.mark.parametrize("micro_batch", [5, 64])
 def test_trap_1_without_replay_float32_only_rounds(loaded, micro_batch: int) -> None:
     ratios = first_log_ratios(loaded(micro_batch=micro_batch)).exp()
@@ -89,10 +100,10 @@ def test_trap_4_guidance_is_the_same_in_rollout_and_update(loaded, scale: float)
     module.collect(stage=0)
     rolled = module.kept.old_log_probs
     module.guidance_scale = scale
-    again = replayed(module.denoise, module.ddim, module.kept, 6).old_log_probs
+    again = replayed(module.denoise, module.ddim, module.kept, [torch.arange(6)], 6).old_log_probs
     torch.testing.assert_close(again, rolled, atol=1e-5, rtol=1e-5)
     module.guidance_scale = 3.0
-    other = replayed(module.denoise, module.ddim, module.kept, 6).old_log_probs
+    other = replayed(module.denoise, module.ddim, module.kept, [torch.arange(6)], 6).old_log_probs
     assert (other - rolled).abs().max() > 1e-3
 
 
