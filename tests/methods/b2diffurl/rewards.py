@@ -34,11 +34,11 @@ class Judge(Redness):
         return {"all_right": (red > red.median()).float(), self.name: red}
 
 
-Failure = Literal["raises", "infinite", "short"]
+Failure = Literal["raises", "not_finite", "short"]
 
 
 class Failing(Redness):
-    """Sound for `sound` calls, then it fails: an exception, an infinite score, or one score too few."""
+    """Sound for `sound` calls, then it fails: an exception, a NaN, or one score too few."""
 
     def __init__(self, *, name: str = "failing", failure: Failure, sound: int = 0) -> None:
         super().__init__(name=name)
@@ -51,4 +51,4 @@ class Failing(Redness):
             return scores
         if self.failure == "raises":
             raise RuntimeError("the scoring service is down")
-        return scores[:-1] if self.failure == "short" else scores.index_fill(0, torch.tensor([1]), torch.inf)
+        return scores[:-1] if self.failure == "short" else scores.index_fill(0, torch.tensor([1]), torch.nan)
