@@ -61,7 +61,7 @@ def whole(sd_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     runner = Runner(sd_folder, tmp_path_factory.mktemp("whole"))
     assert runner() == 0
     found = outcome(runner.folder)
-    assert found["queries"] == 18 and len(found["rows"]) == 5 and found["steps"] == 12
+    assert found["queries"] == 18 and len(found["rows"]) == 5 and found["steps"] == 6
     return found
 
 
