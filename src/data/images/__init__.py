@@ -1,0 +1,1 @@
+"""Pictures for classifiers: sets, splits, order, augmentation, loaders."""
