@@ -17,7 +17,12 @@ COMPANIONS = {
     "model=none": ["method=tiny_unet"],
     "reward=none": ["method=tiny_unet"],
     "objective=none": ["method=tiny_unet"],
+    "model=timm": ["model.name=resnet50", "method=tiny_unet"],
 }
+# A classifier is not for the default method, which asks its model for what only a pipeline has.
+for file in (ROOT / "conf" / "model").glob("*.yaml"):
+    if ".Network" in file.read_text():
+        COMPANIONS.setdefault(f"model={file.stem}", ["method=tiny_unet"])
 # Groups whose files in folders are pulled in by the choices in other groups.
 BY_CHOICE = ("debug", "tuned")
 

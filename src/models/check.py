@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from src.models.classifiers.check import network_problems
 from src.models.location import PIPELINE_FILES, PIPELINE_PATTERNS, local_path, path_problem
 
 
 def check(cfg: dict[str, Any]) -> list[str]:
     """Every problem of `cfg["model"]`, one message each: value, rule, fix."""
     model = cfg.get("model") or {}
-    if not str(model.get("_target_", "")).endswith(".DiffusionModel"):
+    target = str(model.get("_target_", ""))
+    if target.endswith(".Network"):
+        return network_problems(model)
+    if not target.endswith(".DiffusionModel"):
         return []
     return [*_number_problems(model), *_path_problems(model)]
 
