@@ -60,9 +60,12 @@ def label_rank(logits: Tensor, labels: Tensor) -> Tensor:
     return ((logits > own) | ((logits == own) & smaller)).sum(dim=1)
 
 
-def top_k_error(rank: Tensor, k: int, classes: int) -> Tensor:
-    """Percent of samples whose true class is not among the first ``min(k, classes)``; ``rank`` from ``label_rank``."""
-    return 100 * (rank >= min(k, classes)).double().mean()
+def top_k_error(rank: Tensor, k: int) -> Tensor:
+    """Percent of samples whose true class is not among the first ``k``; ``rank`` is that of ``label_rank``.
+
+    With fewer than ``k`` classes it is among all of them, and the error 0.
+    """
+    return 100 * (rank >= k).double().mean()
 
 
 def reliability_bins(confidence: Tensor, correct: Tensor, bins: int) -> Bins:
