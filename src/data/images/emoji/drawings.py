@@ -27,7 +27,7 @@ def read_names(source: Path) -> list[dict[str, Any]]:
     """
     for package in PACKAGES.values():
         if not (source / package).is_dir():
-            raise UserError(f"--from {source}: there is no folder {package} in it", fix="see README.md beside this module")
+            raise UserError(f"--from {source}: there is no folder {package} in it", fix="see README.md for it")
     names = json.loads((source / PACKAGES["noto"] / "emoji.json").read_text(encoding="utf-8"))
     return sorted((one for one in names if one["category"] != "Component"), key=lambda one: one["sort_order"])
 

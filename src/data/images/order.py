@@ -1,0 +1,95 @@
+"""Which sample is trained when, and by which process: a function of (seed, epoch) alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from src.core.errors import UserError
+from src.data.images.chance import generator
+
+
+@dataclass(frozen=True)
+class Order:
+    """An epoch as one process sees it. Rows are numbers in the base training set; all tensors are on the CPU."""
+
+    index: Tensor  # [rows], int64: the batches one after the other, padding included
+    partner: Tensor | None  # [rows]: beside each row another of its class (itself if it is the only one)
+    sizes: list[int]  # rows of each batch, padding included, partners not
+    real: list[int]  # of these, those that are no padding; they come first
+    total: list[int]  # real rows of each batch over all processes
+
+    def __len__(self) -> int:
+        """Batches."""
+        return len(self.sizes)
+
+    def rows(self, batch: int) -> Tensor:
+        """What the loader puts into a batch: its samples and then, if paired, their partners. [size] or [2 size]."""
+        start = batch * self.sizes[0]  # only the last batch may be shorter
+        span = slice(start, start + self.sizes[batch])
+        return self.index[span] if self.partner is None else torch.cat([self.index[span], self.partner[span]])
+
+
+def epoch_order(candidates: Tensor, *, labels: Tensor, batch_size: int, seed: int, epoch: int, rank: int = 0,
+                world: int = 1, paired: bool = False, drop_last: bool = False) -> Order:
+    """The order of one epoch.
+
+    `candidates` [n]: the base indices to train on. `labels` [N]: of the whole base training set. `batch_size` is per
+    process. Batch i over all processes is permutation[i * batch_size * world :][: batch_size * world], so that it has
+    the same samples for any number of processes of the same total. Raises UserError for fewer samples than a batch.
+    """
+    whole = batch_size * world
+    if len(candidates) < whole:
+        processes = f" on {world} processes" if world > 1 else ""
+        raise UserError(f"batch_size={batch_size}{processes}: there are only {len(candidates)} samples to train on",
+                        "an epoch needs one full batch", f"set it to {max(len(candidates) // world, 1)} or less")
+    chance = generator(seed, epoch, "order")
+    shuffled = candidates[torch.randperm(len(candidates), generator=chance)]
+    if drop_last:
+        shuffled = shuffled[:len(shuffled) // whole * whole]
+    order = deal(shuffled, batch_size=batch_size, rank=rank, world=world)
+    if not paired:
+        return order
+    partner = torch.full_like(labels, -1)
+    partner[candidates] = partners(candidates, labels, generator(seed, epoch, "partners"))
+    return Order(order.index, partner[order.index], order.sizes, order.real, order.total)
+
+
+def deal(rows: Tensor, *, batch_size: int, rank: int = 0, world: int = 1) -> Order:
+    """Cuts `rows` [n] into batches of `batch_size` * `world` and those into contiguous shares, one per process.
+
+    The shares of the last batch may differ by one row; a process that has less repeats its first row (the batch's
+    first row, if it has none) so that all have as many.
+    """
+    whole = batch_size * world
+    pieces, sizes, real, total = [], [], [], []
+    for start in range(0, len(rows), whole):
+        block = rows[start:start + whole]
+        first, last = (len(block) * place // world for place in (rank, rank + 1))
+        share = block[first:last]
+        size = -(-len(block) // world)
+        spare = (share if len(share) else block)[:1].expand(size - len(share))
+        pieces += [share, spare]
+        sizes.append(size)
+        real.append(len(share))
+        total.append(len(block))
+    return Order(torch.cat(pieces) if pieces else rows[:0], None, sizes, real, total)
+
+
+def partners(candidates: Tensor, labels: Tensor, chance: torch.Generator) -> Tensor:
+    """For each candidate [n] another one of its class, each with the same chance; itself if it is the only one. [n]"""
+    of_candidate = labels[candidates]
+    by_class = of_candidate.argsort(stable=True)  # places in `candidates`, class after class
+    counts = of_candidate.bincount(minlength=1)
+    starts = counts.cumsum(0) - counts
+    kind = of_candidate[by_class]
+    place = torch.arange(len(candidates)) - starts[kind]  # within the class
+    others = counts[kind] - 1
+    shift = 1 + (torch.rand(len(candidates), generator=chance, dtype=torch.float64) * others).long()
+    shift = torch.where(others > 0, shift, 0)
+    chosen = by_class[starts[kind] + (place + shift) % counts[kind]]
+    result = torch.empty_like(candidates)
+    result[by_class] = candidates[chosen]
+    return result

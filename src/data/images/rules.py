@@ -1,0 +1,32 @@
+"""What the options of image sets must satisfy. Pure Python: the static check and the constructors ask the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from src.core.errors import Problems, describe
+
+
+def option_problems(options: Mapping[str, Any]) -> list[str]:
+    """Problems of those of an image set's options that are given, types being right; one message each."""
+    problems = []
+    for key, least in (("pad", 0), ("cutout", 0), ("workers", 0), ("size", 1), ("resize", 1)):
+        value = options.get(key)
+        if value is not None and value < least:
+            problems.append(describe(f"data.{key}={value}", f"must be {least} or more"))
+    for key in ("val_share", "jitter"):
+        value = options.get(key)
+        if value is not None and not 0 <= value < 1:
+            problems.append(describe(f"data.{key}={value}", "must be at least 0 and less than 1"))
+    if not 0 < options.get("min_scale", 1) <= 1:
+        problems.append(describe(f"data.min_scale={options['min_scale']}", "must be more than 0 and at most 1"))
+    if not 0 <= options.get("fill", 0) <= 255:
+        problems.append(describe(f"data.fill={options['fill']}", "must lie between 0 (black) and 255 (white)"))
+    return problems
+
+
+def insist(problems: Sequence[str]) -> None:
+    """Raises all of them at once, if there are any."""
+    if problems:
+        raise Problems(problems)
