@@ -1,0 +1,118 @@
+"""Rules that tie the classifiers' options together; pure Python, asked before anything heavy is imported.
+
+Types and names of options are checked elsewhere: a value of the wrong type is passed over here.
+"""
+
+import math
+from typing import Any
+
+from src.core.errors import describe
+
+# option -> (smallest, largest, whether the smallest / largest themselves are allowed, a hint)
+Range = tuple[float, float, bool, bool, str]
+METHOD: dict[str, Range] = {
+    "epochs": (1, math.inf, True, True, "the paper takes 300 for CIFAR"),
+    "batch_size": (2, math.inf, True, True, "batch normalisation needs two pictures; the paper takes 128"),
+    "eval_batch": (1, math.inf, True, True, "as many pictures as fit into memory without gradients"),
+    "lr": (0, math.inf, False, False, "the paper takes 0.1"),
+    "momentum": (0, 1, True, False, "the paper takes 0.9"),
+    "weight_decay": (0, math.inf, True, False, "the paper takes 5e-4"),
+    "gamma": (0, 1, False, True, "the paper takes 0.1"),
+    "warmup_epochs": (0, math.inf, True, False, "0 is none"),
+    "mixing_probability": (0, 1, True, True, "it is the share of batches that are mixed"),
+    "mixing_concentration": (0, math.inf, False, False, "1 draws every share alike"),
+    "ema_decay": (0, 1, False, False, "null is no average, 0.999 a usual one"),
+    "hardest": (1, 400, True, True, "48 fill a page"),
+}
+LOSS: dict[str, Range] = {
+    "alpha": (0, 1, True, True, "it is the weight of past predictions in the last epoch; the paper takes 0.8"),
+    "smoothing": (0, 1, True, False, "0 is none, 0.1 is usual"),
+    "temperature": (0, math.inf, False, False, "CS-KD takes 4, TF-KD 20"),
+    "weight": (0, math.inf, True, False, "CS-KD takes 1, TF-KD 0.1"),
+    "correct": (0, 1, False, False, "TF-KD takes 0.99"),
+    "top": (1, math.inf, True, True, "10 keep most of the mass"),
+}
+
+
+def check(cfg: dict[str, Any]) -> list[str]:
+    """Everything that contradicts in `cfg["method"]`, one message each: value, rule, fix."""
+    method = cfg.get("method") or {}
+    loss = method.get("loss") or {}
+    found = [text for name, rule in METHOD.items() for text in _range("method", name, method.get(name), rule)]
+    found += [text for name, rule in LOSS.items() for text in _range("method.loss", name, loss.get(name), rule)]
+    found += _parts(method) + _milestones(method) + _mixing(method, loss) + _memory(cfg, loss)
+    return found + _epochs(cfg, method) + _modes(cfg)
+
+
+def _range(where: str, name: str, value: Any, rule: Range) -> list[str]:
+    least, most, with_least, with_most, hint = rule
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return []
+    low = value >= least if with_least else value > least
+    high = value <= most if with_most else value < most
+    if low and high and not math.isnan(value):
+        return []
+    words = [f"{'at least' if with_least else 'above'} {least:g}"]
+    words += [f"{'at most' if with_most else 'below'} {most:g}"] if most < math.inf else []
+    return [describe(f"{where}.{name}={value}", f"must be {' and '.join(words)}", hint)]
+
+
+def _parts(method: dict[str, Any]) -> list[str]:
+    """Model and data must be there, and be a classifier's."""
+    found = []
+    for key, package, fix in (("model", "src.models.classifiers.", "model=small_preact_resnet"),
+                              ("data", "src.data.images.", "data=emoji")):
+        target = (method.get(key) or {}).get("_target_")
+        if target is None or (target.startswith("src.") and not target.startswith(package)):
+            found.append(describe(f"{key}={target}", f"a classifier needs {key} of its kind", f"choose {fix}"))
+    return found
+
+
+def _milestones(method: dict[str, Any]) -> list[str]:
+    shares = method.get("milestones")
+    if not isinstance(shares, list) or not all(isinstance(item, int | float) for item in shares):
+        return []
+    if shares == sorted(shares) and all(0 < item < 1 for item in shares):
+        return []
+    return [describe(f"method.milestones={shares}", "must be shares of the run, rising, between 0 and 1",
+                     "the paper's 150 and 225 of 300 epochs are [0.5, 0.75]")]
+
+
+def _mixing(method: dict[str, Any], loss: dict[str, Any]) -> list[str]:
+    """What a mixed picture yields is nobody's prediction: memories of rows need batches that are not mixed."""
+    if method.get("mixing") in (None, "none"):
+        return []
+    target, memory = str(loss.get("_target_")), loss.get("memory")
+    if target.endswith(".CSKD"):
+        return [describe(f"method.mixing={method['mixing']}", "CS-KD compares two pictures of one class, and a mixed one "
+                         "has two", "use method.mixing=none, or another method")]
+    if memory not in (None, "snapshot") and method.get("mixing_probability") == 1:
+        return [describe(f"method.mixing_probability=1 with method.loss.memory={memory}",
+                         "rows are only written for pictures that are not mixed, so none ever would be",
+                         "use method.loss.memory=snapshot, or a probability below 1")]
+    return []
+
+
+def _memory(cfg: dict[str, Any], loss: dict[str, Any]) -> list[str]:
+    node = (cfg.get("callbacks") or {}).get("checkpoint") or {}
+    every = node.get("every_n_epochs", 1)
+    if loss.get("memory") == "memmap" and isinstance(every, int) and every > 1:
+        return [describe(f"callbacks.checkpoint.every_n_epochs={every} with method.loss.memory=memmap",
+                         "its files hold the rows of the last two epochs only, so each epoch needs its checkpoint",
+                         "use callbacks.checkpoint.every_n_epochs=1")]
+    return []
+
+
+def _epochs(cfg: dict[str, Any], method: dict[str, Any]) -> list[str]:
+    """a_t and the learning rate run over method.epochs: the trainer must not stop elsewhere."""
+    most = (cfg.get("trainer") or {}).get("max_epochs")
+    if isinstance(most, int) and isinstance(method.get("epochs"), int) and most != method["epochs"]:
+        return [describe(f"trainer.max_epochs={most}", f"the schedules run over method.epochs={method['epochs']}",
+                         f"set method.epochs={most} instead")]
+    return []
+
+
+def _modes(cfg: dict[str, Any]) -> list[str]:
+    if cfg.get("mode") == "sample":
+        return [describe("mode=sample", "a classifier draws no pictures", "use mode=eval, or method=b2diffurl")]
+    return []

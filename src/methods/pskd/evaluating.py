@@ -1,0 +1,123 @@
+"""Lightning glue of evaluation: validation gives the curves, test the figures of the last and of the best epoch."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from src.core import checkpoint
+from src.core.media import log_image
+from src.data.images.batch import Batch
+from src.metrics import figures as pictures
+from src.metrics.scores import Scores
+
+LAST, BEST = "test", "best"
+
+
+class Evaluating:
+    """The half of the method that never trains, and never touches the past predictions."""
+
+    def before_eval(self, label: str) -> None:
+        """`after` training, or `eval`uation of one checkpoint."""
+        self.label = label
+
+    @property
+    def deployed(self) -> nn.Module:
+        """What is evaluated and exported: the averaged weights where there are any."""
+        return self.network if self.average is None else self.average.module
+
+    def val_dataloader(self) -> Any:
+        return self._loader("val") if self.data.has_split("val") else []
+
+    def test_dataloader(self) -> Any:
+        return self._loader("test")
+
+    def _loader(self, split: str) -> Any:
+        loader = self.data.eval_loader(split, batch_size=self.eval_batch, rank=self.trainer.global_rank,
+                                       world=self.trainer.world_size)
+        self.real = {**getattr(self, "real", {}), split: loader.real}
+        return loader
+
+    # --- curves -------------------------------------------------------------------------------------------------
+
+    def on_validation_epoch_start(self) -> None:
+        self.clock.pause()
+        self.scores = Scores().to(self.device)
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        self._score(self.scores, self.deployed, batch, self.real["val"][index])
+
+    def on_validation_epoch_end(self) -> None:
+        found = self.scores.figures()
+        self.log_dict({f"val/{name}": value for name, value in found.items() if name != "top1_err"})
+        self.log("val/top1_err", found["top1_err"], prog_bar=True)
+        self.clock.go_on()
+
+    def _score(self, scores: Scores, net: nn.Module, batch: Batch, real: int) -> None:
+        scores.update(net(batch.images)[:real], batch.labels[:real], batch.index[:real])
+
+    # --- figures ------------------------------------------------------------------------------------------------
+
+    def on_test_epoch_start(self) -> None:
+        self.nets = {LAST: self.deployed}
+        if self.label == "after" and (best := self._best()) is not None:
+            self.nets[BEST] = best
+        self.scored = {name: Scores().to(self.device) for name in self.nets}
+
+    def _best(self) -> nn.Module | None:
+        """The network of checkpoints/best.ckpt, chosen on validation pictures; None without any."""
+        path = self.run_dir / "checkpoints" / "best.ckpt"
+        if not path.is_file() or not self.data.has_split("val"):
+            return None
+        content = checkpoint.load(path)
+        self.best_epoch = int(content["epoch"]) + 1
+        prefix = "network." if self.average is None else "average.module."
+        net = copy.deepcopy(self.deployed)
+        net.load_state_dict({key.removeprefix(prefix): value for key, value in content["state_dict"].items()
+                             if key.startswith(prefix)})
+        return net.to(self.device).eval()
+
+    def test_step(self, batch: Batch, index: int) -> None:
+        for name, net in self.nets.items():
+            self._score(self.scored[name], net, batch, self.real["test"][index])
+
+    def on_test_epoch_end(self) -> None:
+        self.figures = {f"{name}/{key}": value for name, scores in self.scored.items()
+                        for key, value in scores.figures().items()}
+        if BEST in self.nets:
+            self.figures["best/epoch"] = float(self.best_epoch)
+        self.log_dict(self.figures)
+        if self.trainer.is_global_zero:
+            self._draw(self.scored[LAST])
+        self.nets = {}
+
+    def _draw(self, scores: Scores) -> None:
+        plots, samples = _made(self.run_dir / "plots"), _made(self.run_dir / "samples")
+        title = f"{self.loss.describe()}\n{self.data.name}, {self.model.identity()}"
+        drawn = [pictures.reliability(scores, plots / "reliability.png", title),
+                 pictures.risk_coverage({"this run": scores}, plots / "risk_coverage.png")]
+        drawn.append(self._hardest(scores, samples / "hardest.png"))
+        for file in drawn:
+            log_image(self.trainer, file.stem, file)
+
+    def _hardest(self, scores: Scores, file: Path) -> Path:
+        """The pictures with the largest negative log-likelihood."""
+        order = scores.nll.argsort(descending=True)[: self.hardest].cpu()
+        chosen = {name: getattr(scores, name).cpu()[order] for name in ("index", "label", "predicted", "confidence")}
+        shown = self.data.pictures("test", chosen["index"].tolist())
+        return pictures.hardest(shown, chosen["label"], chosen["predicted"], chosen["confidence"],
+                                list(self.data.classes), file)
+
+    def report(self, folder: Path) -> None:
+        """Curves of the run so far; the other pictures are drawn by the test itself."""
+        for file in pictures.curves(folder / "metrics.csv", folder / "plots"):
+            log_image(self.trainer if self._trainer else None, file.stem, file)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

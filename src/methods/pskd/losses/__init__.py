@@ -1,0 +1,1 @@
+"""One loss per file; `method.loss._target_` names it."""

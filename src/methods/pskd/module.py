@@ -1,0 +1,212 @@
+"""Lightning glue of the classifiers: PS-KD, and what it is compared with, are this training with different losses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning as L
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from src.core.errors import UserError
+from src.data.images.image_data import ImageData
+from src.data.images.batch import Batch
+from src.data.images.order import Order
+from src.methods.pskd.clock import Clock
+from src.methods.pskd.evaluating import Evaluating
+from src.methods.pskd.losses.base import Loss
+from src.methods.pskd.mixing import mixed
+from src.methods.pskd.overhead import measure
+from src.methods.pskd.schedule import learning_rate
+from src.methods.pskd.step import Context, Step
+from src.models.classifiers.network import Network
+
+
+class Classifier(Evaluating, L.LightningModule):
+    """Trains a network on pictures with SGD and one of the losses of this package.
+
+    The YAML beside the method says what each key means. `batch_size` is per device.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: Network,
+        data: ImageData,
+        loss: Loss,
+        epochs: int,
+        batch_size: int,
+        eval_batch: int,
+        lr: float,
+        momentum: float,
+        nesterov: bool,
+        weight_decay: float,
+        lr_schedule: Literal["step", "cosine"],
+        milestones: list[float],
+        gamma: float,
+        warmup_epochs: float,
+        mixing: Literal["none", "mixup", "cutmix"],
+        mixing_probability: float,
+        mixing_concentration: float,
+        ema_decay: float | None,
+        compile: bool,
+        hardest: int,
+        measure_overhead: bool,
+    ) -> None:
+        super().__init__()
+        self.model, self.data, self.loss = model, data, loss
+        self.epochs, self.batch_size, self.eval_batch = epochs, batch_size, eval_batch
+        self.lr, self.momentum, self.nesterov, self.weight_decay = lr, momentum, nesterov, weight_decay
+        self.lr_schedule, self.milestones, self.gamma = lr_schedule, list(milestones), gamma
+        self.warmup_epochs, self.ema_decay = warmup_epochs, ema_decay
+        self.mixing, self.mixing_probability = mixing, mixing_probability
+        self.mixing_concentration = mixing_concentration
+        self.wants_compile, self.hardest, self.measure_overhead = compile, hardest, measure_overhead
+        self.seed, self.run_dir, self.figures, self.label = 0, Path("."), {}, "eval"  # core sets the first two
+        self.clock, self.overhead = Clock(), {}
+        self.network: torch.nn.Module | None = None
+        self.average: AveragedModel | None = None
+
+    # --- set-up -------------------------------------------------------------------------------------------------
+
+    def configure_model(self) -> None:
+        """Reads the data and builds the network, whose weights depend on the seed alone."""
+        if self.network is not None:
+            return
+        device = self.trainer.strategy.root_device
+        self.data.load(device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            self.network = self.build()
+        if self.wants_compile:
+            self.network.compile()
+        if self.ema_decay is not None:
+            self.average = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(self.ema_decay), use_buffers=True)
+        self.loss.begin(self._context(device))
+
+    def build(self) -> torch.nn.Module:
+        """A network for this data, its weights in the order in which convolutions are fastest."""
+        net = self.model.build(len(self.data.classes), self.data.channels, self.data.size)
+        return net.to(memory_format=torch.channels_last)
+
+    def _context(self, device: torch.device) -> Context:
+        return Context(labels=self.data.labels, candidates=self.data.candidates, classes=len(self.data.classes),
+                       epochs=self.epochs, device=device, folder=self.run_dir, fingerprint=self.data.fingerprint,
+                       network=self.network, build=self.build, order_of=self.order_of,
+                       rank=self.trainer.global_rank, world=self.trainer.world_size)
+
+    def order_of(self, epoch: int, rank: int) -> Order:
+        """Which samples a rank visits in an epoch, and in which order: a function of (seed, epoch)."""
+        return self.data.order(epoch, seed=self.seed, batch_size=self.batch_size, rank=rank,
+                               world=self.trainer.world_size, paired=self.loss.paired)
+
+    def train_dataloader(self) -> Any:
+        epoch = self.trainer.current_epoch
+        self.order = self.order_of(epoch, self.trainer.global_rank)
+        return self.data.train_loader(self.order, epoch=epoch, seed=self.seed)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        optimizer = torch.optim.SGD(self.network.parameters(), lr=self.lr, momentum=self.momentum,
+                                    nesterov=self.nesterov, weight_decay=self.weight_decay)
+        factor = learning_rate(self.lr_schedule, epochs=self.epochs, steps=len(self.order_of(0, 0)), milestones=self.milestones,
+                               gamma=self.gamma, warmup_epochs=self.warmup_epochs)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    # --- training -----------------------------------------------------------------------------------------------
+
+    def on_train_epoch_start(self) -> None:
+        self.clock.start()
+        self.loss.begin_epoch(self.current_epoch)
+        self.sums = torch.zeros(3, device=self.device)  # loss, errors, samples; read once an epoch
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        images, mix = mixed(batch.images, self.mixing, self.mixing_concentration, self.mixing_probability,
+                            (self.seed, self.current_epoch, index))
+        count, real = self.order.sizes[index], self.order.real[index]  # partners stand behind the first `count`
+        step = Step(images, batch.labels[:count], batch.index[:count], self.order.rows(index)[:count],
+                    index * self.batch_size, real, mix)
+        losses, logits = self.loss(self.network, step)
+        total = losses[:real].sum()
+        with torch.no_grad():
+            wrong = (logits[:real].argmax(1) != step.labels[:real]).sum()
+            self.sums += torch.stack([total, wrong.to(total.dtype), total.new_tensor(real)])
+        # DDP averages over ranks: so this is the mean over the real samples of all ranks
+        return total * (self.trainer.world_size / self.order.total[index])
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        super().optimizer_step(*args, **kwargs)
+        if self.average is not None:
+            self.average.update_parameters(self.network)
+
+    def on_train_epoch_end(self) -> None:
+        figures = self.loss.end_epoch()
+        loss, wrong, count = self.trainer.strategy.reduce(self.sums, reduce_op="sum").tolist()
+        self.clock.stop(int(count))
+        if not torch.isfinite(torch.tensor(loss)):
+            raise UserError(f"training loss {loss} in epoch {self.current_epoch + 1}", "the training has diverged",
+                            "lower method.lr or add method.warmup_epochs; the last finite state is in checkpoints/", 1)
+        self.log("train/loss", loss / count, prog_bar=True)
+        self.log_dict({"train/top1_err": 100 * wrong / count, "train/lr": self._lr(), **figures, **self.costs})
+
+    def on_train_end(self) -> None:
+        if self.measure_overhead and self.trainer.world_size == 1 and self.current_epoch >= self.epochs - 1:
+            self.overhead = measure(self)
+
+    def _lr(self) -> float:
+        return float(self.trainer.optimizers[0].param_groups[0]["lr"])
+
+    @property
+    def costs(self) -> dict[str, float]:
+        """What the training cost so far."""
+        return {"cost/seconds_train": self.clock.seconds, "cost/samples": float(self.clock.samples), **self.overhead}
+
+    # --- what outlives the process ------------------------------------------------------------------------------
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["classifier"] = {"loss": self.loss.state_dict(), "clock": self.clock.state_dict(),
+                                    "classes": list(self.data.classes)}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        state = checkpoint["classifier"]
+        if state["classes"] != list(self.data.classes):
+            raise UserError(f"data={self.data.name}", f"the checkpoint's {len(state['classes'])} classes are not this "
+                            f"data's {len(self.data.classes)}", "use the data and labels it was trained with")
+        if self.trainer.state.fn == "fit":
+            self.clock.load_state_dict(state["clock"])
+            self._pending = state["loss"]
+
+    def on_fit_start(self) -> None:
+        """After the weights are restored, which a memory may need."""
+        if (state := self.__dict__.pop("_pending", None)) is not None:
+            self.loss.load_state_dict(state)
+
+    def on_fit_end(self) -> None:
+        self.loss.close()
+
+    def export(self, folder: Path) -> None:
+        """config.json and model.safetensors as timm reads them, with a model card."""
+        self.model.export(folder, self.deployed, classes=list(self.data.classes), mean=self.data.mean, std=self.data.std,
+                          size=self.data.size, method=self.loss.describe(), data=self.data.describe(),
+                          command=self._command(), figures=self.figures)
+
+    def _command(self) -> str:
+        from src.core.results import read
+
+        return str(read(self.run_dir).get("command") or "")
+
+    def banner(self) -> list[tuple[str, str]]:
+        batch = f"{self.batch_size} pictures a batch"
+        return [("model", self.model.identity()), ("data", self.data.describe()), ("loss", self.loss.describe()),
+                ("the run", f"{self.epochs} epochs, {batch}, SGD {self.lr} ({self.lr_schedule}), "
+                            f"weight decay {self.weight_decay}" + self._extras())]
+
+    def _extras(self) -> str:
+        mixing = f", {self.mixing} with probability {self.mixing_probability}" if self.mixing != "none" else ""
+        return mixing + (f", averaged weights ({self.ema_decay})" if self.ema_decay else "") + (
+            ", compiled" if self.wants_compile else "")
+
+    def identity(self) -> dict[str, str | int]:
+        return {"method": type(self.loss).__name__.lower(), "model": self.model.identity(), "data": self.data.name}

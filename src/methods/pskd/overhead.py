@@ -1,0 +1,84 @@
+"""What a loss costs over plain cross-entropy: paired steps on one batch, on a copy of the network."""
+
+from __future__ import annotations
+
+import copy
+import time
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from src.data.images.batch import Batch
+from src.data.images.order import epoch_order
+from src.methods.pskd.losses.base import Loss
+from src.methods.pskd.losses.crossentropy import CrossEntropy
+from src.methods.pskd.step import Context, Step
+
+if TYPE_CHECKING:
+    from src.methods.pskd.module import Classifier
+
+WARM_UP, PAIRS, SECONDS = 3, 25, 5.0
+
+
+def measure(module: Classifier) -> dict[str, float]:
+    """`cost/overhead_vs_ce` of a run, in percent: a step is forward, loss and backward on the run's first batch."""
+    if type(module.loss) is CrossEntropy:
+        return {}
+    batch = next(iter(module.data.train_loader(module.order, epoch=module.current_epoch, seed=module.seed)))
+    batch = Batch(*(item.to(module.device) for item in batch))
+    with TemporaryDirectory() as folder:
+        context = replace(module.loss.context, folder=Path(folder), network=copy.deepcopy(module.network))
+        return {"cost/overhead_vs_ce": overhead(module.loss.fresh(), context, batch)}
+
+
+def overhead(loss: Loss, context: Context, batch: Batch) -> float:
+    """Median of (own step / cross-entropy step - 1) over paired steps, in percent; at most five seconds.
+
+    The loss gets a memory for this batch alone, so that nothing of a run changes.
+    """
+    count = len(batch.labels)
+    order = epoch_order(torch.arange(count), labels=batch.labels.cpu(), batch_size=count, seed=0, epoch=0)
+    context = replace(context, labels=batch.labels.cpu(), candidates=torch.arange(count), rank=0, world=1,
+                      order_of=lambda epoch, rank: order)
+    step = Step(batch.images, batch.labels, torch.arange(count, device=batch.labels.device), torch.arange(count), 0,
+                count, None)
+    plain = CrossEntropy()
+    for item in (plain, loss):
+        item.begin(context)
+        item.begin_epoch(0)
+    if loss.paired:
+        pairs = replace(step, images=torch.cat([batch.images, batch.images]))
+        return _median(context.network, (plain, step), (loss, pairs))
+    return _median(context.network, (plain, step), (loss, step))
+
+
+def _median(net: nn.Module, base: tuple[Loss, Step], own: tuple[Loss, Step]) -> float:
+    for loss, step in [base, own] * WARM_UP:
+        timed(net, loss, step)
+    ratios, start = [], time.perf_counter()
+    while len(ratios) < PAIRS and (len(ratios) < 3 or time.perf_counter() - start < SECONDS):
+        order = (base, own) if len(ratios) % 2 else (own, base)  # neither side always comes first
+        first, second = (timed(net, loss, step) for loss, step in order)
+        ratios.append(second / first if len(ratios) % 2 else first / second)
+    return 100 * (median(ratios) - 1)
+
+
+def timed(net: nn.Module, loss: Loss, step: Step) -> float:
+    """Seconds of one step."""
+    _wait(step.images.device)
+    start = time.perf_counter()
+    losses, _ = loss(net, step)
+    losses.mean().backward()
+    net.zero_grad(set_to_none=True)
+    _wait(step.images.device)
+    return time.perf_counter() - start
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,170 @@
+"""What is written into a memory, what is refused, and what is told about it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from src.methods.pskd.losses.pskd import PSKD
+from src.methods.pskd.memory import make
+from src.methods.pskd.mixing import Mix
+from src.methods.pskd.rows import DenseRows, MixedRows, TopRows
+from tests.methods.pskd.conftest import CLASSES, SAMPLES, Problem
+
+ROWS = ("table", "sharded", "memmap", "topk")
+
+
+def opened(problem: Problem, kind: str):
+    memory = make(kind, top=3)
+    memory.open(problem.context)
+    memory.begin_epoch(0)
+    return memory
+
+
+def dense(memory, step) -> torch.Tensor:
+    """The rows of a batch, all classes."""
+    rows = memory.read(step)
+    return torch.stack([rows.at(torch.full_like(step.labels, kind)) for kind in range(CLASSES)], 1)
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_every_row_starts_as_the_label(problem: Problem, kind: str) -> None:
+    memory = opened(problem, kind)
+    for step in problem.steps(0):
+        assert torch.equal(dense(memory, step), torch.nn.functional.one_hot(step.labels, CLASSES).float())
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_a_padded_row_is_never_written(problem: Problem, kind: str) -> None:
+    memory = opened(problem, kind)
+    step = next(problem.steps(0))
+    step = replace(step, index=torch.cat([step.index[:6], step.index[:2]]), real=6,
+                   host_index=torch.cat([step.index[:6], step.index[:2]]))
+    probs = torch.full((8, CLASSES), 1 / CLASSES)
+    probs[6:] = torch.tensor([0.0, 0, 0, 0, 1])  # would be seen in the rows of the first two
+    memory.write(step, probs, memory.read(step))
+    if kind == "memmap":
+        memory._flush()
+    assert int((memory.written == 0).sum()) == 6
+    memory.end_epoch()
+    memory.begin_epoch(1)
+    found = {int(row): values for later in problem.steps(1)
+             for row, values in zip(later.index, dense(memory, later), strict=True)}
+    for row in step.index[:6].tolist():
+        torch.testing.assert_close(found[row], torch.full((CLASSES,), 1 / CLASSES), atol=1e-3, rtol=0)
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_a_nan_row_is_refused_and_reported(problem: Problem, kind: str, capsys) -> None:
+    memory = opened(problem, kind)
+    for number, step in enumerate(problem.steps(0)):
+        probs = torch.full((len(step.labels), CLASSES), 1 / CLASSES)
+        if number == 0:
+            probs[2, 1] = torch.nan
+            broken = int(step.index[2])
+        memory.write(step, probs, memory.read(step))
+    figures = memory.end_epoch()
+    assert figures["memory/refused_rows"] == 1
+    assert figures["memory/age_max"] == 1  # still the label
+    assert "1 predictions of epoch 1 were NaN" in capsys.readouterr().err
+    memory.begin_epoch(1)
+    for step in problem.steps(1):
+        rows = dense(memory, step)
+        assert rows.isfinite().all()
+        for row, values in zip(step.index.tolist(), rows, strict=True):
+            expected = torch.eye(CLASSES)[problem.labels[row]] if row == broken else torch.full((CLASSES,), 1 / CLASSES)
+            torch.testing.assert_close(values, expected, atol=1e-3, rtol=0)
+
+
+def test_age_counts_epochs_since_a_row_was_written(problem: Problem) -> None:
+    memory = opened(problem, "table")
+    ages = []
+    for epoch in range(3):
+        memory.begin_epoch(epoch)
+        for step in list(problem.steps(epoch))[: 2 if epoch else 3]:  # the last batch is dropped later on
+            memory.write(step, torch.full((len(step.labels), CLASSES), 1 / CLASSES), memory.read(step))
+        ages.append(memory.end_epoch())
+    missed = [set(problem.order(epoch).rows(2).tolist()) for epoch in (1, 2)]
+    both = len(missed[0] & missed[1])
+    assert ages[0]["memory/age_mean"] == 0
+    assert ages[2]["memory/age_mean"] == pytest.approx((len(missed[1]) + both) / SAMPLES)
+    assert ages[2]["memory/age_max"] == (2 if both else 1)
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_a_mixed_batch_reads_both_rows_and_writes_none(problem: Problem, kind: str) -> None:
+    loss = PSKD(alpha=0.8, memory=kind, top=3)
+    loss.begin(problem.context)
+    problem.train(loss, 0, 2)
+    loss.begin_epoch(2)
+    step = next(problem.steps(2))
+    rows = dense(loss.memory, step)
+    mixed = replace(step, mix=Mix(0.7), images=0.7 * step.images + 0.3 * step.images.flip(0))
+    losses, logits = loss(problem.network, mixed)
+    labels = torch.nn.functional.one_hot(step.labels, CLASSES).float()
+    own = 0.4 * labels + 0.6 * rows
+    target = 0.7 * own + 0.3 * own.flip(0)
+    # A row in half precision does not quite sum to one.
+    expected = -(target * logits.log_softmax(1)).sum(1)
+    torch.testing.assert_close(losses, expected, rtol=1e-4, atol=1e-4)
+    assert not (loss.memory.written == 2).any()
+
+
+def test_snapshot_serves_mixed_pictures_exactly(problem: Problem) -> None:
+    loss = PSKD(alpha=0.8, memory="snapshot")
+    loss.begin(problem.context)
+    step = next(problem.steps(0))
+    mixed = replace(step, mix=Mix(0.7), images=0.7 * step.images + 0.3 * step.images.flip(0))
+    loss.begin_epoch(0)
+    losses, logits = loss(problem.network, mixed)
+    labels = torch.nn.functional.one_hot(step.labels, CLASSES).float()
+    expected = -((0.7 * labels + 0.3 * labels.flip(0)) * logits.log_softmax(1)).sum(1)
+    torch.testing.assert_close(losses, expected)
+    loss.end_epoch()
+    loss.begin_epoch(1)
+    losses, logits = loss(problem.network, mixed)
+    target = 0.6 * (0.7 * labels + 0.3 * labels.flip(0)) + 0.4 * logits.softmax(1)  # the net has not changed since
+    torch.testing.assert_close(losses, -(target.detach() * logits.log_softmax(1)).sum(1))
+
+
+def test_topk_is_within_its_stated_error() -> None:
+    chance = torch.Generator().manual_seed(0)
+    logits, past = torch.randn(64, 50, generator=chance) * 3, (torch.randn(64, 50, generator=chance) * 2).softmax(1)
+    values, classes = past.topk(5, 1)
+    kept, log_probs = TopRows(values, classes, 50), logits.log_softmax(1)
+    error = (kept.cross_entropy(log_probs) - DenseRows(past).cross_entropy(log_probs)).abs()
+    bound = kept.rest * (logits.amax(1) - logits.amin(1))
+    assert (error <= bound).all()
+    assert error.max() > 0
+    torch.testing.assert_close(sum(kept.at(torch.full((64,), kind)) for kind in range(50)), torch.ones(64))
+
+
+def test_mixed_rows_are_linear() -> None:
+    first, second = torch.rand(4, 3).softmax(1), torch.rand(4, 3).softmax(1)
+    log_probs = torch.randn(4, 3).log_softmax(1)
+    both = MixedRows(DenseRows(first), DenseRows(second), 0.25)
+    dense_rows = DenseRows(0.25 * first + 0.75 * second)
+    torch.testing.assert_close(both.cross_entropy(log_probs), dense_rows.cross_entropy(log_probs))
+    torch.testing.assert_close(both.at(torch.tensor([0, 1, 2, 0])), dense_rows.at(torch.tensor([0, 1, 2, 0])))
+
+
+def test_a_memory_is_no_module_and_has_no_gradient(problem: Problem) -> None:
+    """DDP broadcasts module buffers at every forward: it would overwrite what ranks differ in."""
+    loss = PSKD(alpha=0.8, memory="table")
+    loss.begin(problem.context)
+    problem.train(loss, 0, 1)
+    assert not isinstance(loss, torch.nn.Module)
+    assert not isinstance(loss.memory, torch.nn.Module)
+    assert not loss.memory.rows.requires_grad
+
+
+def test_sizes_are_what_the_readme_says(problem: Problem) -> None:
+    context = replace(problem.context, labels=torch.zeros(50_000, dtype=torch.int64), classes=100,
+                      candidates=torch.arange(50_000))
+    table, top = make("table", 10), make("topk", 10)
+    table.open(context), top.open(context)
+    assert table.rows.nbytes == 10_000_000
+    assert top.values.nbytes + top.classes.nbytes == 50_000 * 10 * 4
+    assert 1_281_167 * 1000 * 2 == pytest.approx(2.56e9, rel=1e-3)
