@@ -13,6 +13,9 @@ ROOT = Path(__file__).parents[1]
 # What an option needs beside it to be a complete run.
 COMPANIONS = {
     "data=prompt_file": ["data.train=[a cat]"],
+    "data=imagefolder": ["data.root=somewhere"],
+    "data=imagenet": ["data.root=somewhere"],
+    "data=tiny_imagenet": ["data.root=somewhere"],
     "data=none": ["method=tiny_unet"],
     "model=none": ["method=tiny_unet"],
     "reward=none": ["method=tiny_unet"],

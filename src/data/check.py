@@ -1,4 +1,4 @@
-"""What can be said about prompts before anything is loaded. Imports nothing heavy."""
+"""What can be said about prompts and pictures before anything is loaded. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import inspect
 from typing import Any
 
 from src.core.errors import UserError
+from src.data.images.check import picture_problems
 from src.data.prompts import PromptSet, read_prompts
 from src.data.templates import TemplatePrompts
 
@@ -15,9 +16,12 @@ _READABLE = {f"{kind.__module__}.{kind.__name__}": kind for kind in (PromptSet, 
 def check(cfg: dict[str, Any]) -> list[str]:
     """Every problem of `cfg["data"]`, one message each: value, rule, fix."""
     data = dict(cfg.get("data") or {})
-    kind = _READABLE.get(str(data.pop("_target_", "")))
-    if kind is None or "???" in data.values():  # a missing value is another check's
+    target = str(data.pop("_target_", ""))
+    if "???" in data.values():  # a missing value is another check's
         return []
+    kind = _READABLE.get(target)
+    if kind is None:
+        return picture_problems(target, data)
     problems = _file_problems(data) if kind is PromptSet else []
     return problems or _built(kind, data)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -9,28 +11,28 @@ from src.core.errors import UserError
 from src.data.images.chance import generator
 
 
-def hold_out(labels: Tensor, share: float, seed: int) -> Tensor:
-    """Sorted base indices of about `share` of each class, at least one sample of it staying in training. [held]
+def hold_out(labels: Tensor, share: float, seed: int, unusable: Sequence[int] = ()) -> tuple[Tensor, Tensor]:
+    """(trained, held): sorted base indices, `held` being about `share` of each class; one sample at least is trained.
 
-    `labels` [N]. The choice depends on `seed` alone. Raises UserError if the share holds nothing out.
+    `labels` [N]. The choice depends on `seed` alone; `unusable` samples are then left out of both. Raises UserError if
+    the share holds nothing out.
     """
-    if share == 0:
-        return torch.zeros(0, dtype=torch.long)
     held = []
-    for kind in range(int(labels.max()) + 1):
+    for kind in range(int(labels.max()) + 1 if share else 0):
         members = (labels == kind).nonzero()[:, 0]
         count = min(round(share * len(members)), len(members) - 1)
         shuffled = torch.randperm(len(members), generator=generator(seed, kind, "hold out"))
         held.append(members[shuffled[:max(count, 0)]])
-    chosen = torch.cat(held).sort().values
-    if len(chosen) == 0:
+    chosen = torch.cat(held).tolist() if held else []
+    if share and not chosen:
         raise UserError(f"data.val_share={share}: holds nothing out of {len(labels)} samples",
                         "of each class, this share is held out for validation", "raise it, or set it to 0")
-    return chosen
+    trained = without(len(labels), [*chosen, *unusable])
+    return trained, torch.tensor(sorted(set(chosen) - set(unusable)), dtype=torch.long)
 
 
-def without(count: int, held: Tensor) -> Tensor:
-    """The numbers below `count` that are not in `held`, sorted."""
+def without(count: int, dropped: Sequence[int]) -> Tensor:
+    """The numbers below `count` that are not `dropped`, sorted, int64."""
     kept = torch.ones(count, dtype=torch.bool)
-    kept[held] = False
+    kept[torch.as_tensor(dropped, dtype=torch.long)] = False
     return kept.nonzero()[:, 0]

@@ -12,8 +12,8 @@ from torch import Tensor
 from src.core.errors import UserError
 from src.data.images import fingerprint
 from src.data.images.augment import Augmentation
+from src.data.images.base import ImageData
 from src.data.images.holdout import hold_out, without
-from src.data.images.image_data import ImageData
 from src.data.images.loaders import EvalLoader, TrainLoader
 from src.data.images.order import Order
 from src.data.images.rules import insist, option_problems
@@ -27,6 +27,7 @@ class Pictures:
     pixels: Tensor  # uint8 [n, size, size, channels]
     labels: Tensor  # int64 [n]
     names: list[str] = field(default_factory=list)  # of the samples; none: the fingerprint is that of the pixels
+    unusable: list[int] = field(default_factory=list)  # samples that count but are neither trained on nor evaluated
 
 
 @dataclass
@@ -63,19 +64,21 @@ class MemoryData(ImageData):
         train = read["train"]
         self.size, self.channels = train.pixels.shape[1], train.pixels.shape[3]
         self.labels = train.labels
-        held = hold_out(self.labels, self.val_share, self.split_seed)
-        self.candidates = without(len(self.labels), held)
+        self.candidates, held = hold_out(self.labels, self.val_share, self.split_seed, train.unusable)
         self.fingerprint = self._fingerprint(train)
-        self._splits = {name: self._stored(split, self.augmentation.pad if name == "train" else 0, device)
-                        for name, split in read.items()}
+        self._splits = {name: self._stored(name, split, device) for name, split in read.items()}
         if len(held):
             self._splits["val"] = _Split(self._splits["train"].store, held, self.labels[held])
         self._labels = self.labels.to(device)
         self._device = device
 
-    def _stored(self, split: Pictures, pad: int, device: torch.device) -> _Split:
-        store = Store(split.pixels, pad=pad, fill=self.fill, mean=self.mean, std=self.std, device=device)
-        return _Split(store, torch.arange(len(split.labels)), split.labels)
+    def _stored(self, name: str, split: Pictures, device: torch.device) -> _Split:
+        """Only training pictures are padded; they all keep their numbers."""
+        base = name == "train"
+        store = Store(split.pixels, pad=self.augmentation.pad if base else 0, fill=self.fill, mean=self.mean,
+                      std=self.std, device=device)
+        rows = without(len(split.labels), [] if base else split.unusable)
+        return _Split(store, rows, split.labels[rows])
 
     def _fingerprint(self, train: Pictures) -> str:
         if train.names:

@@ -23,6 +23,13 @@ def option_problems(options: Mapping[str, Any]) -> list[str]:
         problems.append(describe(f"data.min_scale={options['min_scale']}", "must be more than 0 and at most 1"))
     if not 0 <= options.get("fill", 0) <= 255:
         problems.append(describe(f"data.fill={options['fill']}", "must lie between 0 (black) and 255 (white)"))
+    for key in ("mean", "std"):
+        value = options.get(key)
+        if value is not None and (len(value) != 3 or min(value) < 0 or (key == "std" and min(value) == 0)):
+            problems.append(describe(f"data.{key}={list(value)}", "must be three shares, of red, green and blue"))
+    resize, size = options.get("resize"), options.get("size")
+    if resize is not None and size is not None and resize < size:
+        problems.append(describe(f"data.resize={resize}", f"must be data.size={size} or more"))
     return problems
 
 

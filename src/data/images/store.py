@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from src.data.images.augment import Views
+from src.data.images.normalise import Normaliser
 
 
 class Store:
@@ -15,15 +16,13 @@ class Store:
 
     def __init__(self, pictures: Tensor, *, pad: int, fill: int, mean: Sequence[float], std: Sequence[float],
                  device: torch.device) -> None:
-        """`pictures`: uint8 [N, size, size, channels]. `fill`: 0 to 255, what the padding shows. `mean` and `std` are
-        of pictures in [0, 1], one per channel."""
+        """`pictures`: uint8 [N, size, size, channels]. `fill`: 0 to 255, what the padding shows."""
         count, self.size, _, self.channels = pictures.shape
         self.pad, self.side = pad, self.size + 2 * pad
         padded = pictures.new_full((count, self.side, self.side, self.channels), fill)
         padded[:, pad:pad + self.size, pad:pad + self.size] = pictures
         self.pixels = padded.view(-1, self.channels).to(device)
-        mean_, std_ = (torch.tensor(tuple(values), dtype=torch.float32).repeat(self.size) for values in (mean, std))
-        self.scale, self.shift = (1 / (255 * std_)).to(device), (-mean_ / std_).to(device)  # [size * channels]
+        self.normalise = Normaliser(self.size, mean=mean, std=std, device=device)
         self.step = torch.arange(self.size, device=device)
 
     def places(self, rows: Tensor, views: Views) -> tuple[Tensor, Tensor]:
@@ -34,12 +33,9 @@ class Store:
 
     def gather(self, start: Tensor, step: Tensor) -> Tensor:
         """Normalised float pictures [batch, channels, size, size] in channels_last."""
-        batch = len(start)
         pixel = (start[:, None] + self.step * self.side)[:, :, None] + (step[:, None] * self.step)[:, None, :]
         taken = self.pixels.index_select(0, pixel.view(-1))
-        # Whole rows of pixels: over the few channels alone the broadcast would cost many times as much.
-        images = taken.view(batch, self.size, self.size * self.channels).float().mul_(self.scale).add_(self.shift)
-        return images.view(batch, self.size, self.size, self.channels).permute(0, 3, 1, 2)
+        return self.normalise(taken.view(len(start), self.size, self.size, self.channels))
 
     def pictures(self, rows: Tensor) -> Tensor:
         """As a person would look at them: uint8 [n, channels, size, size] on the CPU."""

@@ -1,0 +1,40 @@
+"""What can be said about a folder of pictures, in memory or streamed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from src.data.images.folders import Listing, find_splits, read_listings
+from src.data.images.picture_files import OnUnreadable
+from src.data.images.transforms import Transform, evaluation
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderOptions:
+    """The arguments of `image_folder` that both kinds share; see there."""
+
+    root: str
+    name: str
+    train: str
+    val: str | None
+    test: str | None
+    size: int
+    resize: int
+    val_share: float
+    split_seed: int
+    on_unreadable: OnUnreadable
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def read(self) -> tuple[list[str], dict[str, Listing]]:
+        """Classes and pictures of each split. Raises UserError."""
+        names = {"train": self.train, "val": self.val, "test": self.test}
+        return read_listings(find_splits(self.root, names, self.val_share))
+
+    def evaluation(self) -> Transform:
+        """How pictures are brought to one size where there is no augmentation."""
+        return evaluation(self.size, self.resize)
+
+    def __str__(self) -> str:
+        held = f", {self.val_share:.0%} of training held out" if self.val_share else ""
+        return f"{self.name} in {self.root}{held}, {self.size} x {self.size}"
