@@ -84,8 +84,8 @@ def _mixing(method: dict[str, Any], loss: dict[str, Any]) -> list[str]:
         return []
     target, memory = str(loss.get("_target_")), loss.get("memory")
     if target.endswith(".CSKD"):
-        return [describe(f"method.mixing={method['mixing']}", "CS-KD compares two pictures of one class, and a mixed one "
-                         "has two", "use method.mixing=none, or another method")]
+        return [describe(f"method.mixing={method['mixing']}", "CS-KD compares two pictures of one class, and a mixed "
+                         "one has two", "use method.mixing=none, or another method")]
     if memory not in (None, "snapshot") and method.get("mixing_probability") == 1:
         return [describe(f"method.mixing_probability=1 with method.loss.memory={memory}",
                          "rows are only written for pictures that are not mixed, so none ever would be",

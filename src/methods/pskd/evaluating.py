@@ -6,7 +6,6 @@ import copy
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from src.core import checkpoint
@@ -106,11 +105,10 @@ class Evaluating:
 
     def _hardest(self, scores: Scores, file: Path) -> Path:
         """The pictures with the largest negative log-likelihood."""
-        order = scores.nll.argsort(descending=True)[: self.hardest].cpu()
-        chosen = {name: getattr(scores, name).cpu()[order] for name in ("index", "label", "predicted", "confidence")}
-        shown = self.data.pictures("test", chosen["index"].tolist())
-        return pictures.hardest(shown, chosen["label"], chosen["predicted"], chosen["confidence"],
-                                list(self.data.classes), file)
+        rows = pictures.hardest_rows(scores, self.hardest)
+        shown = self.data.pictures("test", scores.index[rows].tolist())
+        return pictures.hardest(shown, labels=scores.label[rows], predicted=scores.predicted[rows],
+                                confidence=scores.confidence[rows], classes=list(self.data.classes), file=file)
 
     def report(self, folder: Path) -> None:
         """Curves of the run so far; the other pictures are drawn by the test itself."""

@@ -1,4 +1,4 @@
-"""Mixup (Zhang et al., 2018) and CutMix (Yun et al., 2019): each picture of a batch is mixed with its mirror in the batch.
+"""Mixup (Zhang et al., 2018) and CutMix (Yun et al., 2019): each picture is mixed with the one at the mirrored place.
 
 A batch is mixed as a whole or not at all. What is decided is drawn on the host from (seed, epoch, batch), so that no
 device waits for it and all ranks decide alike.

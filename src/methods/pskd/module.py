@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from src.core.errors import UserError
-from src.data.images.image_data import ImageData
+from src.data.images.base import ImageData
 from src.data.images.batch import Batch
 from src.data.images.order import Order
 from src.methods.pskd.clock import Clock
@@ -83,7 +83,8 @@ class Classifier(Evaluating, L.LightningModule):
         if self.wants_compile:
             self.network.compile()
         if self.ema_decay is not None:
-            self.average = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(self.ema_decay), use_buffers=True)
+            average = get_ema_multi_avg_fn(self.ema_decay)
+            self.average = AveragedModel(self.network, multi_avg_fn=average, use_buffers=True)
         self.loss.begin(self._context(device))
 
     def build(self) -> torch.nn.Module:
@@ -110,7 +111,8 @@ class Classifier(Evaluating, L.LightningModule):
     def configure_optimizers(self) -> dict[str, Any]:
         optimizer = torch.optim.SGD(self.network.parameters(), lr=self.lr, momentum=self.momentum,
                                     nesterov=self.nesterov, weight_decay=self.weight_decay)
-        factor = learning_rate(self.lr_schedule, epochs=self.epochs, steps=len(self.order_of(0, 0)), milestones=self.milestones,
+        steps = len(self.order_of(0, 0))
+        factor = learning_rate(self.lr_schedule, epochs=self.epochs, steps=steps, milestones=self.milestones,
                                gamma=self.gamma, warmup_epochs=self.warmup_epochs)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -188,9 +190,9 @@ class Classifier(Evaluating, L.LightningModule):
 
     def export(self, folder: Path) -> None:
         """config.json and model.safetensors as timm reads them, with a model card."""
-        self.model.export(folder, self.deployed, classes=list(self.data.classes), mean=self.data.mean, std=self.data.std,
-                          size=self.data.size, method=self.loss.describe(), data=self.data.describe(),
-                          command=self._command(), figures=self.figures)
+        self.model.export(folder, self.deployed, classes=list(self.data.classes), mean=self.data.mean,
+                          std=self.data.std, size=self.data.size, method=self.loss.describe(),
+                          data=self.data.describe(), command=self._command(), figures=self.figures)
 
     def _command(self) -> str:
         from src.core.results import read

@@ -33,7 +33,7 @@ class DenseRows:
 
 @dataclass(frozen=True)
 class TopRows:
-    """The k largest probabilities [B, k] and their classes; the rest of the mass lies evenly on the other C - k classes.
+    """The k largest probabilities [B, k] and their classes; the other C - k classes share the rest of the mass evenly.
 
     The cross-entropy differs from the dense one by at most rest * (largest - smallest logit).
     """
@@ -67,7 +67,8 @@ class MixedRows:
     share: float
 
     def cross_entropy(self, log_probs: Tensor) -> Tensor:
-        return self.share * self.first.cross_entropy(log_probs) + (1 - self.share) * self.second.cross_entropy(log_probs)
+        first, second = self.first.cross_entropy(log_probs), self.second.cross_entropy(log_probs)
+        return self.share * first + (1 - self.share) * second
 
     def at(self, labels: LongTensor) -> Tensor:
         return self.share * self.first.at(labels) + (1 - self.share) * self.second.at(labels)

@@ -10,8 +10,8 @@ def learning_rate(kind: str, *, epochs: int, steps: int, milestones: Sequence[fl
                   warmup_epochs: float = 0.0) -> Callable[[int], float]:
     """Factor at an optimiser step.
 
-    `step`: times `gamma` at each milestone, a share of the run (CIFAR: 0.5 and 0.75 of 300 epochs). `cosine`: falls to 0.
-    The first `warmup_epochs` rise linearly.
+    `step`: times `gamma` at each milestone, a share of the run (CIFAR: 0.5 and 0.75 of 300 epochs). `cosine`: falls
+    to 0. The first `warmup_epochs` rise linearly.
     """
 
     def factor(step: int) -> float:

@@ -1,6 +1,6 @@
 """The maths of PS-KD on one screen: Kim et al., "Self-Knowledge Distillation with Progressive Refinement of Targets".
 
-The target of sample x at epoch t is (1 - a_t) onehot(y) + a_t P_{t-1}(x), the loss its cross-entropy with P_t(x) (eq. 3).
+The target of sample x at epoch t is (1 - a_t) onehot(y) + a_t P_{t-1}(x), the loss its cross-entropy with P_t(x).
 Neither the one-hot vector nor the mixture is ever built.
 """
 

@@ -21,7 +21,8 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 def reference(problem: Problem, alpha: float, lr: float = 0.5) -> tuple[list[float], np.ndarray]:
     """NumPy, by hand: two layers, targets as arrays, gradients written out. The table is kept in half precision."""
     first, second = problem.network[1], problem.network[3]
-    w1, b1, w2, b2 = (item.detach().double().numpy().copy() for item in (first.weight, first.bias, second.weight, second.bias))
+    layers = (first.weight, first.bias, second.weight, second.bias)
+    w1, b1, w2, b2 = (item.detach().double().numpy().copy() for item in layers)
     images, labels = problem.images.flatten(1).double().numpy(), problem.labels.numpy()
     one_hot = np.eye(CLASSES)[labels]
     table, seen = one_hot.copy(), []
@@ -155,7 +156,7 @@ def test_the_gradient_factor_is_the_gradients_ratio(problem: Problem) -> None:
         own += float(torch.autograd.grad(losses.sum(), logits)[0].gather(1, step.labels[:, None]).sum())
         hard = torch.nn.functional.cross_entropy(logits, step.labels, reduction="sum")
         plain += float(torch.autograd.grad(hard, logits)[0].gather(1, step.labels[:, None]).sum())
-    assert loss.end_epoch()["pskd/grad_factor_all"] == pytest.approx(own / plain, rel=2e-3)
+    assert loss.end_epoch()["pskd/gradient_factor_all"] == pytest.approx(own / plain, rel=2e-3)
 
 
 def test_alpha_comes_from_the_epoch_and_is_a_tensor_in_one_place(problem: Problem) -> None:

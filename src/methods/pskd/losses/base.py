@@ -1,4 +1,4 @@
-"""What every loss offers to the training. A loss has state of its own, such as past predictions, that is checkpointed."""
+"""What every loss offers to the training. Its state, such as past predictions, is checkpointed."""
 
 from __future__ import annotations
 

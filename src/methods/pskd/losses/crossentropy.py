@@ -16,8 +16,8 @@ class CrossEntropy(Loss):
 class ScaledCrossEntropy(Loss):
     """(1 - a_t) cross-entropy: PS-KD without its soft part.
 
-    What PS-KD gains over this arm comes from the past predictions; what this arm gains over cross-entropy comes from the
-    smaller effective learning rate.
+    What PS-KD gains over this arm comes from the past predictions; what this arm gains over cross-entropy comes from
+    the smaller effective learning rate.
     """
 
     def __init__(self, *, alpha: float, smoothing: float = 0.0) -> None:

@@ -67,7 +67,7 @@ class PSKD(Loss):
         """a_t, the memory's figures, and the gradient factor 1 - a g_{t-1} / g_t over right, wrong and all samples."""
         tally, alpha = self.tally.double().cpu(), float(self.weight)
         rows = {"easy": tally[0], "hard": tally[1], "all": tally.sum(0)}
-        factors = {f"pskd/grad_factor_{name}": float(1 - alpha * row[1] / row[0])
+        factors = {f"pskd/gradient_factor_{name}": float(1 - alpha * row[1] / row[0])
                    for name, row in rows.items() if row[0] > 0}
         return {"pskd/alpha": alpha, **factors, **self.memory.end_epoch()}
 
@@ -94,4 +94,5 @@ class PSKD(Loss):
 
 def _same(key: str, now: object, then: object, rule: str) -> None:
     if now != then:
-        raise UserError(f"{key}={now}", f"the checkpoint has {then}: {rule}", f"resume with {key}={then}, or start afresh")
+        raise UserError(f"{key}={now}", f"the checkpoint has {then}: {rule}",
+                        f"resume with {key}={then}, or start afresh")

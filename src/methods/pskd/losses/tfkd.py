@@ -17,9 +17,9 @@ from src.methods.pskd.targets import hard_cross_entropy
 class TFKD(Loss):
     """(1 - weight) cross-entropy + weight * KL(teacher at temperature T || P).
 
-    `teacher: null` is the virtual teacher of TF-KD_reg: `correct` on the true class, the rest evenly, then softened by T
-    (section 5.1 of the paper); the student is not softened. A checkpoint of an earlier cross-entropy run of the same network
-    is TF-KD_self: both sides are softened, and the distance is scaled by T^2.
+    `teacher: null` is the virtual teacher of TF-KD_reg: `correct` on the true class, the rest evenly, then softened by
+    T (section 5.1 of the paper); the student is not softened. A checkpoint of an earlier cross-entropy run of the same
+    network is TF-KD_self: both sides are softened, and the distance is scaled by T^2.
     """
 
     def __init__(self, *, weight: float = 0.1, temperature: float = 20.0, correct: float = 0.99,

@@ -64,7 +64,7 @@ class Memory:
         refused = int(self.refused)
         if refused:
             warn(f"{refused} predictions of epoch {self.epoch + 1} were NaN and not kept; the earlier ones stay")
-        return {"memory/age_mean": float(age.mean()), "memory/age_max": float(age.max()),
+        return {"memory/row_age_mean": float(age.mean()), "memory/row_age_max": float(age.max()),
                 "memory/refused_rows": float(refused)}
 
     def state_dict(self) -> dict[str, Any]:

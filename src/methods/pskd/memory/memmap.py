@@ -1,4 +1,4 @@
-"""Rows in two files of the run's folder, for tables that fit no device: this epoch's are read, the next one's written."""
+"""Rows in two files of the run's folder, for tables that fit no device: one is read while the other is written."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ BLOCK = 4096  # rows copied at once
 class MemmapMemory(Memory):
     """2 x N x C half-precision numbers on disk (ImageNet 2 x 2.56 GB) and a batch of them in memory.
 
-    Two files, because a checkpoint of epoch t must find the rows of epoch t after a crash in the midst of t + 1. Ranks of
-    one machine, or with a common disk, share the files; a row is written by exactly one of them.
+    Two files, because a checkpoint of epoch t must find the rows of epoch t after a crash in the midst of t + 1. Ranks
+    of one machine, or with a common disk, share the files; a row is written by exactly one of them.
     """
 
     def open(self, context: Context) -> None:

@@ -18,7 +18,8 @@ class ShardedMemory(Memory):
     """Rows lie in the order in which this rank visits them in the epoch: a batch is a slice, nothing is searched.
 
     Orders are functions of (seed, epoch), so every rank knows where each row lies and who needs it next; rows travel
-    straight from the rank that wrote them to the one that reads them. Checkpoints hold the whole table, and fit `table` too.
+    straight from the rank that wrote them to the one that reads them. Checkpoints hold the whole table, and fit `table`
+    too.
     """
 
     def open(self, context: Context) -> None:

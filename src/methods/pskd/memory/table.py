@@ -17,8 +17,8 @@ ROW = torch.float16  # of probabilities: off by at most 2^-12, 10 bits where bfl
 
 
 class TableMemory(Memory):
-    """Under DDP every rank has the whole table; rows are needed only in the next epoch, so ranks exchange what they wrote
-    once an epoch."""
+    """Under DDP every rank has the whole table; rows are needed only in the next epoch, so ranks exchange what they
+    wrote once an epoch."""
 
     def open(self, context: Context) -> None:
         super().open(context)

@@ -18,8 +18,8 @@ from src.methods.pskd.step import Context, Step
 class TopMemory(Memory):
     """N x k values and classes: with k = 10, ImageNet needs 51 MB instead of 2.56 GB.
 
-    The loss differs from the table's by at most a_t * rest * (largest - smallest logit); `memory/rest`, the mean mass that
-    the k classes leave out, is logged every epoch.
+    The loss differs from the table's by at most a_t * rest * (largest - smallest logit); `memory/rest`, the mean mass
+    that the k classes leave out, is logged every epoch.
     """
 
     def __init__(self, top: int) -> None:

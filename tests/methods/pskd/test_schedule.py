@@ -1,0 +1,20 @@
+"""Learning rates at the paper's places."""
+
+import pytest
+
+from src.methods.pskd.schedule import learning_rate
+
+
+def test_steps_fall_at_the_papers_epochs() -> None:
+    factor = learning_rate("step", epochs=300, steps=391, milestones=[0.5, 0.75], gamma=0.1)
+    values = {epoch: factor(epoch * 391) for epoch in (0, 149, 150, 224, 225, 299)}
+    expected = {0: 1, 149: 1, 150: 0.1, 224: 0.1, 225: 0.01, 299: 0.01}
+    assert values == {epoch: pytest.approx(value) for epoch, value in expected.items()}
+
+
+def test_cosine_falls_to_zero_and_warm_up_rises() -> None:
+    factor = learning_rate("cosine", epochs=10, steps=4, milestones=[], gamma=0.1, warmup_epochs=1)
+    assert [factor(step) for step in range(4)] == sorted(factor(step) for step in range(4))
+    assert factor(0) == pytest.approx(0.25)
+    assert factor(20) == pytest.approx(0.5)
+    assert factor(40) == pytest.approx(0)
