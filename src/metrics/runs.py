@@ -1,0 +1,118 @@
+"""The finished runs below some folders, with what tells them apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from src.core import results
+from src.core.errors import UserError
+
+UNLIKE_BY_NATURE = ("seed", "run_dir", "output_dir", "resume")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished run: its label (method, and the values of the keys that were asked for), seed and figures."""
+
+    folder: Path
+    method: str
+    keys: tuple[tuple[str, str], ...]  # (config key, value) of the keys that were asked for; without those it lacks
+    seed: int
+    figures: dict[str, float]
+
+    @property
+    def label(self) -> str:
+        return ", ".join([self.method, *(f"{key}={value}" for key, value in self.keys)])
+
+
+def read_runs(folders: Iterable[Path], by: Sequence[str] = ()) -> tuple[list[Run], list[str]]:
+    """Runs in and below ``folders``, and remarks: which were left out and why, which differ in more than the seed.
+
+    ``by``: keys of config.yaml (``data.name``) by which runs of one method are told apart. Raises ``UserError`` if no
+    run has finished, none has a key of ``by``, or two different runs of one method and seed cannot be told apart.
+    """
+    folders, runs, remarks = list(folders), [], []
+    for folder in sorted({file.parent.resolve() for root in folders for file in root.rglob("metrics.json")}):
+        content = results.read(folder)
+        if reason := _unusable(content):
+            remarks.append(f"{folder.name}: {reason}, left out")
+        else:
+            runs.append(Run(folder, str(content["method"]), _keys(folder, by), int(content["seed"]), _figures(content)))
+    if not runs:
+        raise UserError(" ".join(map(str, folders)), f"no finished run is here ({len(remarks)} others)",
+                        "name the folder of a sweep, or of a run that has ended")
+    for key in by:
+        if not any(key == name for run in runs for name, _ in run.keys):
+            raise UserError(f"--by {key}", "no run's config.yaml has this key", "take one out of a run's config.yaml")
+    runs = _single(runs, remarks)
+    return runs, remarks + _mixed(runs)
+
+
+def _unusable(content: dict[str, Any]) -> str:
+    if not content.get("method") or not isinstance(content.get("seed"), int):
+        return "its metrics.json says no method and seed"
+    if content.get("status") != "finished":
+        return str(content.get("status") or "of unknown status")
+    return "" if content.get("mode", "train") == "train" else f"mode={content['mode']}"
+
+
+def _figures(content: dict[str, Any]) -> dict[str, float]:
+    """Numbers named group/name, and the seconds; what was not finite is null in the file."""
+    return {name: float(value) for name, value in content.items() if ("/" in name or name == "seconds")
+            and isinstance(value, int | float) and not isinstance(value, bool)}
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    file = folder / "config.yaml"
+    return dict(_leaves(OmegaConf.to_container(OmegaConf.load(file)))) if file.is_file() else {}
+
+
+def _leaves(node: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted name, value) of everything in a configuration that is not a mapping."""
+    if not isinstance(node, dict):
+        yield name, node
+        return
+    for key, value in node.items():
+        yield from _leaves(value, f"{name}.{key}" if name else str(key))
+
+
+def _keys(folder: Path, by: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    config = _config(folder) if by else {}
+    return tuple((key, str(config[key])) for key in by if key in config)
+
+
+def _single(runs: Iterable[Run], remarks: list[str]) -> list[Run]:
+    """One run for each label and seed: of mere repetitions the newest; runs that differ are an error."""
+    kept: dict[tuple[str, int], Run] = {}
+    for run in sorted(runs, key=lambda run: (run.folder / "metrics.json").stat().st_mtime):
+        earlier = kept.get((run.label, run.seed))
+        if earlier is not None:
+            if keys := _unlike(earlier, run):
+                raise UserError(f"{earlier.folder.name} and {run.folder.name}",
+                                f"both are {run.label} with seed {run.seed}, but differ in {', '.join(keys[:4])}",
+                                f"tell them apart with --by {keys[0]}")
+            remarks.append(f"{earlier.folder.name}: repeated by {run.folder.name}, left out")
+        kept[run.label, run.seed] = run
+    return sorted(kept.values(), key=lambda run: str(run.folder))
+
+
+def _mixed(runs: Iterable[Run]) -> list[str]:
+    """A remark for each label whose runs differ in more than the seed."""
+    first: dict[str, Run] = {}
+    found: dict[str, str] = {}
+    for run in runs:
+        if keys := _unlike(first.setdefault(run.label, run), run):
+            found.setdefault(run.label, f"{run.label}: its runs differ in {', '.join(keys[:4])}; "
+                                        f"--by {keys[0]} tells them apart")
+    return list(found.values())
+
+
+def _unlike(one: Run, other: Run) -> list[str]:
+    first, second = _config(one.folder), _config(other.folder)
+    return sorted(key for key in first.keys() | second.keys()
+                  if first.get(key) != second.get(key) and key not in UNLIKE_BY_NATURE)
