@@ -23,7 +23,7 @@ def write_card(folder: Path, *, name: str, base: str, licence: str, adapter: str
         f"- Base model: `{base}`", f"- Trained part: {'LoRA on the UNet, ' + adapter if lora else 'the whole UNet'}",
         *([f"- Method: {method}"] if method else []), "",
         *(["Command:", "", "```", command, "```", ""] if command else []),
-        *_figure_table(figures),
+        *figure_table(figures),
         "## Load", "", "```python", f"from diffusers import {classes}", "",
         (_LORA if lora else _FULL).format(base=base), "```", "",
         "## Licence", "",
@@ -34,7 +34,8 @@ def write_card(folder: Path, *, name: str, base: str, licence: str, adapter: str
     return card
 
 
-def _figure_table(figures: Mapping[str, float]) -> list[str]:
+def figure_table(figures: Mapping[str, float]) -> list[str]:
+    """A section with a row for each figure; empty if there are none."""
     if not figures:
         return []
     rows = [f"| {name} | {value:.4g} |" for name, value in sorted(figures.items())]

@@ -1,15 +1,20 @@
-"""A classifier by name: one of timm's networks or one of this folder's, built for the data at hand, and its export."""
+"""A classifier by name: one of timm's networks or one of this folder's, built for the data at hand."""
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from src.core.errors import UserError
+from src.models.classifiers.export import export
 from src.models.classifiers.names import name_problem, own_networks
+from src.models.classifiers.weights import first_weights, load_file
 
 
 class Network:
@@ -30,8 +35,7 @@ class Network:
         return f"{self.name}({options})" if options else self.name
 
     def build(self, num_classes: int, channels: int, size: int) -> nn.Module:
-        """A network from [B, channels, size, size] to logits [B, num_classes], on the CPU (or the default device), in
-        channels_last and training mode.
+        """A network from [B, channels, size, size] to logits [B, num_classes]; training mode, channels_last.
 
         Raises UserError for an unknown name or option, weights out of reach, and a network that cannot serve the data.
         """
@@ -40,20 +44,55 @@ class Network:
         register()
         if problem := name_problem(self.name):
             raise UserError(problem)
+        weights = first_weights(self.name, self.pretrained)
         arguments = {"num_classes": num_classes, "in_chans": channels, **self._size(size), **self.options}
-        try:
-            module = timm.create_model(self.name, **arguments)
-        except TypeError as error:
-            raise UserError(f"model.options={self.options}", f"{self.name} does not take them ({error})",
-                            "see the network's arguments in timm") from error
+        with self._told(f"it cannot be built for pictures of {channels} x {size} x {size}"):
+            module = timm.create_model(**weights, **arguments)
+        if isinstance(self.pretrained, str) and (file := Path(self.pretrained).expanduser()).is_file():
+            load_file(module, file)
+        self._check_logits(module, num_classes, channels, size)
         return module.to(memory_format=torch.channels_last)
+
+    def export(self, folder: Path, module: nn.Module, *, classes: Sequence[str], mean: Sequence[float],
+               std: Sequence[float], size: int, method: str, command: str, figures: Mapping[str, float],
+               data: str = "") -> None:
+        """Writes `module`, which `build` made, so that timm loads it without this project; see `export.export`."""
+        export(Path(folder), module, options=self.options, pretrained=bool(self.pretrained), classes=classes, mean=mean,
+               std=std, size=size, method=method, command=command, figures=figures, data=data)
 
     def _size(self, size: int) -> dict[str, int]:
         """Networks with a fixed picture size are told the data's."""
         from timm.models import get_pretrained_cfg, is_model
 
-        known = get_pretrained_cfg(self.name, allow_unregistered=True) if is_model(self.name) else None
+        known = get_pretrained_cfg(self.name) if is_model(self.name) else None
         return {"img_size": size} if known is not None and known.fixed_input_size else {}
+
+    @contextmanager
+    def _told(self, rule: str) -> Iterator[None]:
+        """Turns what a network says about its arguments into a UserError with the options that were given."""
+        try:
+            yield
+        except Exception as error:  # each network checks its arguments in its own way
+            given = [f"model.{key}={value}" for key, value in vars(self).items() if value]
+            reason = f"{type(error).__name__}: {str(error).strip()[:200]}"
+            raise UserError(" ".join(given), f"{rule} ({reason})",
+                            "change these options, or choose another network") from error
+
+    def _check_logits(self, module: nn.Module, num_classes: int, channels: int, size: int) -> None:
+        """Runs shapes through the network, without data, to find out before training whether it suits them."""
+        tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+        shapes = {name: tensor.to("meta") for name, tensor in tensors.items()}
+        with self._told(f"it cannot take pictures of {channels} x {size} x {size}"), torch.no_grad():
+            try:
+                logits = torch.func.functional_call(module, shapes, torch.empty(2, channels, size, size, device="meta"))
+            except (NotImplementedError, RuntimeError) as error:
+                if "meta" in str(error).lower():  # it looks into tensors, so that shapes alone say nothing
+                    return
+                raise
+        if not isinstance(logits, Tensor) or logits.shape != (2, num_classes):
+            found = tuple(logits.shape[1:]) if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
+            raise UserError(f"model.name={self.name}", f"it gives {found}, not {num_classes} logits a picture",
+                            "choose another network, or other model.options")
 
 
 def register() -> None:

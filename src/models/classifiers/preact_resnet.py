@@ -122,6 +122,6 @@ def cifar_preact_resnet101(pretrained: bool = False, **options) -> PreActResNet:
 
 @register_model
 def small_preact_resnet(pretrained: bool = False, **options) -> PreActResNet:
-    """For two CPU cores."""
-    shape = {"block": Basic, "depths": (1, 1, 1), "widths": (32, 64, 128), "stem_stride": 2}
+    """For two CPU cores: 0.71 M parameters on 9 classes; the stem halves the picture, four narrow stages of one block."""
+    shape = {"block": Basic, "depths": (1, 1, 1, 1), "widths": (24, 48, 96, 192), "stem_stride": 2}
     return _build("small_preact_resnet", pretrained, options, **shape)
