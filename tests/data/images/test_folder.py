@@ -1,0 +1,137 @@
+"""Folders of pictures: what is read, which splits there are, and every way in which they can be wrong."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from src.core.errors import UserError
+from src.data.check import check
+from src.data.images.folder import image_folder
+
+
+def problems(root: Path | str, **options) -> list[str]:
+    """Those of the static check."""
+    return check({"data": {"_target_": "src.data.images.folder.image_folder", "root": str(root), **options}})
+
+
+def loaded(root: Path, **options):
+    data = image_folder(root=str(root), **{"size": 16, "workers": 0, **options})
+    data.load("cpu")
+    return data
+
+
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_splits_classes_and_order(picture_folder, in_memory: bool) -> None:
+    root = picture_folder(("train", "val"))
+    (root / "train" / "dog" / "deep").mkdir()
+    Image.new("L", (50, 20), 9).save(root / "train" / "dog" / "deep" / "Grey.JPG")
+    (root / "train" / "dog" / "notes.txt").write_text("no picture")
+    (root / "train" / ".cache").mkdir()
+    data = loaded(root, in_memory=in_memory, val_share=0.25)
+    assert data.classes == ["cat", "dog", "eel"] and data.labels.tolist() == [0] * 4 + [1] * 5 + [2] * 4
+    assert [data.size_of(split) for split in ("train", "val", "test")] == [10, 3, 12]
+    assert data.pictures("train", [8]).shape == (1, 3, 16, 16) and (data.pictures("train", [8]) == 9).all()
+    assert "imagefolder" in data.describe() and problems(root) == []
+
+
+def test_with_a_test_folder_val_is_for_validation(picture_folder) -> None:
+    root = picture_folder(("train", "val", "test"), count=2)
+    shutil.rmtree(root / "test" / "eel")
+    (root / "test" / "eel").mkdir()
+    data = loaded(root)
+    assert [data.size_of(split) for split in ("train", "val", "test")] == [6, 6, 4]
+    with pytest.raises(UserError, match=r"val_share=0.5.*Set data.val_share=0"):
+        loaded(root, val_share=0.5)
+    assert "data.val_share=0.5" in problems(root, val_share=0.5)[0]
+    assert loaded(root, val_share=0.5, test=None).size_of("test") == 6
+
+
+def test_annotated_val_folder_of_tiny_imagenet(picture_folder) -> None:
+    root = picture_folder(("train",), count=2)
+    for kind in ("cat", "dog", "eel"):
+        (root / "train" / kind / "images").mkdir()
+        for file in list((root / "train" / kind).glob("*.png")):
+            file.rename(root / "train" / kind / "images" / file.name)
+    (root / "val" / "images").mkdir(parents=True)
+    lines = []
+    for number, kind in enumerate(("eel", "cat", "dog", "cat")):
+        Image.new("RGB", (20, 20), (number, 0, 0)).save(root / "val" / "images" / f"val_{number}.png")
+        lines.append(f"val_{number}.png\t{kind}\t0\t0\t62\t62\n")
+    (root / "val" / "val_annotations.txt").write_text("".join(lines))
+    data = loaded(root, in_memory=True, test=None, resize=16)
+    assert problems(root, test=None) == []
+    batch = next(iter(data.eval_loader("test", batch_size=4)))
+    assert batch.labels.tolist() == [0, 0, 1, 2]
+    assert data.pictures("test", [0, 1, 2, 3])[:, 0, 0, 0].tolist() == [1, 3, 2, 0]
+
+
+def test_class_folders_that_differ_are_named(picture_folder) -> None:
+    root = picture_folder(("train", "val", "test"), count=1)
+    shutil.rmtree(root / "val" / "dog")
+    (root / "test" / "yak").mkdir()
+    told = problems(root)
+    assert len(told) == 2
+    assert "val lacks the class folders dog" in told[0] and "the class folders yak" in told[1]
+    with pytest.raises(UserError, match="dog"):
+        loaded(root)
+
+
+def test_missing_folders(picture_folder, tmp_path: Path) -> None:
+    assert "no such folder" in problems("/nowhere/at/all")[0]
+    assert "no folder train" in problems(tmp_path)[0]
+    root = picture_folder(("train",))
+    assert "neither a folder val nor test" in problems(root)[0]
+    (root / "val").mkdir()
+    assert "has no class folders" in problems(root)[0]
+    with pytest.raises(UserError, match="has no class folders"):
+        loaded(root)
+    assert check({"data": {"_target_": "src.data.images.folder.image_folder", "root": "???"}}) == []
+
+
+def test_splits_and_classes_without_pictures(picture_folder) -> None:
+    root = picture_folder(("train", "val"), count=1)
+    (root / "train" / "dog" / "0.png").unlink()
+    with pytest.raises(UserError, match="dog has no pictures"):
+        loaded(root)
+    root = picture_folder(("train", "val"), count=1)
+    for file in (root / "val").rglob("*.png"):
+        file.unlink()
+    with pytest.raises(UserError, match=r"val has no pictures"):
+        loaded(root)
+
+
+@pytest.mark.parametrize(("options", "told"), [
+    ({"size": 0}, "data.size=0"), ({"workers": -1}, "data.workers=-1"), ({"resize": 8}, "data.resize=8"),
+    ({"jitter": 1.5}, "data.jitter"), ({"min_scale": 0.0}, "data.min_scale"), ({"fill": 300}, "data.fill"),
+    ({"val_share": 1.0}, "data.val_share"), ({"std": [1.0, 0.0, 1.0]}, "data.std"), ({"mean": [0.1]}, "data.mean"),
+    ({"cutout": -1}, "data.cutout"),
+])
+def test_bad_options(picture_folder, options, told: str) -> None:
+    root = picture_folder(count=1)
+    assert any(told in line for line in problems(root, size=options.pop("size", 16), **options))
+    with pytest.raises(UserError, match=told):
+        image_folder(root=str(root), **{"size": 0 if told == "data.size=0" else 16, **options})
+
+
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_an_unreadable_picture_is_named_or_left_out(picture_folder, capsys, in_memory: bool) -> None:
+    root = picture_folder(count=4)
+    (root / "train" / "dog" / "1.png").write_bytes(b"no picture")
+    whole = (root / "val" / "eel" / "2.png").read_bytes()
+    (root / "val" / "eel" / "2.png").write_bytes(whole[:len(whole) // 2])
+    with pytest.raises(UserError, match=r"dog/1.png.*data.on_unreadable=skip"):
+        data = loaded(root, in_memory=in_memory)
+        list(data.train_loader(data.order(0, seed=0, batch_size=4), epoch=0, seed=0))
+    data = loaded(root, in_memory=in_memory, on_unreadable="skip")
+    told = capsys.readouterr().err.replace("\n", "")
+    assert "dog/1.png" in told and "eel/2.png" in told
+    order = data.order(0, seed=0, batch_size=4)
+    seen = [index for batch in data.train_loader(order, epoch=0, seed=0) for index in batch.index.tolist()]
+    assert sorted(seen) == [index for index in range(12) if index != 5]
+    assert len(data.labels) == 12 and data.size_of("test") == 11
+    evaluated = next(iter(data.eval_loader("test", batch_size=11)))
+    assert evaluated.labels.tolist() == [0] * 4 + [1] * 4 + [2] * 3 and evaluated.index.tolist() == list(range(11))
