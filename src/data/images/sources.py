@@ -10,20 +10,19 @@ from src.core.errors import describe
 
 @dataclass(frozen=True)
 class Source:
-    """Of one data set. All paths are below data.root."""
+    """Of one data set."""
 
-    folder: str  # of the unpacked files
-    files: tuple[str, ...]
-    packed_in: str  # folder of the files that can be put there by hand
-    packed: tuple[str, ...]
+    folder: str  # below data.root
+    files: tuple[str, ...]  # in that folder, unpacked
+    packed: tuple[str, ...]  # what they come out of
 
 
 _IDX = tuple(f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
 SOURCES = {
     "cifar10": Source("cifar-10-batches-py", (*(f"data_batch_{n}" for n in range(1, 6)), "test_batch", "batches.meta"),
-                      "", ("cifar-10-python.tar.gz",)),
-    "cifar100": Source("cifar-100-python", ("train", "test", "meta"), "", ("cifar-100-python.tar.gz",)),
-    "fashion_mnist": Source("FashionMNIST/raw", _IDX, "FashionMNIST/raw", tuple(f"{name}.gz" for name in _IDX)),
+                      ("cifar-10-python.tar.gz",)),
+    "cifar100": Source("cifar-100-python", ("train", "test", "meta"), ("cifar-100-python.tar.gz",)),
+    "fashion_mnist": Source("FashionMNIST/raw", _IDX, tuple(f"{name}.gz" for name in _IDX)),
 }
 
 
@@ -35,8 +34,9 @@ def missing(name: str, root: Path) -> list[str]:
 
 def how_to_fill(name: str, root: str, reason: str, download: bool) -> str:
     """What to say when the files of a data set cannot be had: value, rule, fix."""
-    source, where = SOURCES[name], Path(root).expanduser().absolute()
-    fix = f"put {', '.join(source.packed)} into {where / source.packed_in}"
+    source = SOURCES[name]
+    folder = Path(root).expanduser().absolute() / source.folder
+    fix = f"unpack {', '.join(source.packed)} so that the files are in {folder}"
     if not download:
-        fix = f"set data.download=true, or unpack {', '.join(source.packed)} so that {where / source.folder} is filled"
+        fix = f"set data.download=true, or {fix}"
     return describe(f"data={name} data.root={root}", reason, fix)
