@@ -173,3 +173,14 @@ def test_two_processes_give_the_figures_of_one(tmp_path: Path) -> None:
     second.join()
     alone = scored(*drawn(37, dtype=torch.bfloat16)).figures()
     assert first == torch.load(tmp_path / "found") == dict.fromkeys(SHARES, alone)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_gpu_gives_the_figures_of_the_cpu_and_ties_go_to_the_same_class() -> None:
+    logits, labels = drawn(5000, classes=20, dtype=torch.bfloat16)
+    device, index = Scores().to("cuda"), torch.arange(5000)
+    device.update(logits.cuda(), labels.cuda(), index.cuda())
+    alone = scored(logits, labels)
+    assert device.figures() == pytest.approx(alone.figures(), rel=1e-4)
+    assert torch.equal(device.predicted, alone.predicted) and torch.equal(device.correct, alone.correct)
