@@ -41,7 +41,7 @@ def check(cfg: dict[str, Any]) -> list[str]:
     found = [text for name, rule in METHOD.items() for text in _range("method", name, method.get(name), rule)]
     found += [text for name, rule in LOSS.items() for text in _range("method.loss", name, loss.get(name), rule)]
     found += _parts(method) + _milestones(method) + _mixing(method, loss) + _memory(cfg, loss)
-    return found + _epochs(cfg, method) + _modes(cfg)
+    return found + _nesterov(method) + _epochs(cfg, method) + _modes(cfg)
 
 
 def _range(where: str, name: str, value: Any, rule: Range) -> list[str]:
@@ -76,6 +76,13 @@ def _milestones(method: dict[str, Any]) -> list[str]:
         return []
     return [describe(f"method.milestones={shares}", "must be shares of the run, rising, between 0 and 1",
                      "the paper's 150 and 225 of 300 epochs are [0.5, 0.75]")]
+
+
+def _nesterov(method: dict[str, Any]) -> list[str]:
+    if method.get("nesterov") is True and method.get("momentum") == 0:
+        return [describe("method.nesterov=true with method.momentum=0", "Nesterov's step needs momentum",
+                         "use method.nesterov=false, or momentum 0.9")]
+    return []
 
 
 def _mixing(method: dict[str, Any], loss: dict[str, Any]) -> list[str]:

@@ -10,6 +10,7 @@ class Clock:
 
     def __init__(self) -> None:
         self.seconds, self.samples = 0.0, 0
+        self.start()
 
     def start(self) -> None:
         self._since, self._paused = time.monotonic(), 0.0

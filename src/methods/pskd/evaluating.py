@@ -100,6 +100,7 @@ class Evaluating:
         drawn = [pictures.reliability(scores, plots / "reliability.png", title),
                  pictures.risk_coverage({"this run": scores}, plots / "risk_coverage.png")]
         drawn.append(self._hardest(scores, samples / "hardest.png"))
+        scores.samples.save(samples / "test.npz")  # sample by sample: for comparisons between runs
         for file in drawn:
             log_image(self.trainer, file.stem, file)
 

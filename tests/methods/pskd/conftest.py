@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from src.data.images.order import epoch_order
 from src.methods.pskd.losses.base import Loss
 from src.methods.pskd.step import Context, Step
+from tests.methods.pskd.run import Runner
 
 SAMPLES, CLASSES, EPOCHS, BATCH = 22, 5, 4, 8
 
@@ -72,3 +73,8 @@ def problem(tmp_path: Path) -> Problem:
 def another(tmp_path: Path) -> Callable[[], Problem]:
     """The same problem anew, in the same folder."""
     return lambda: Problem(tmp_path)
+
+
+@pytest.fixture
+def runner(tmp_path: Path) -> Runner:
+    return Runner(tmp_path / "outputs")

@@ -1,0 +1,62 @@
+"""Contradictions among a classifier's options: each is found before anything is loaded, named, and has a way out."""
+
+from __future__ import annotations
+
+import pytest
+
+from src.methods.pskd.check import LOSS, METHOD, check
+
+GOOD = {
+    "model": {"_target_": "src.models.classifiers.network.Network"},
+    "data": {"_target_": "src.data.images.emoji.pictures.Emoji"},
+    "loss": {"_target_": "src.methods.pskd.losses.pskd.PSKD", "alpha": 0.8, "memory": "table", "top": 10},
+    "epochs": 300, "milestones": [0.5, 0.75], "mixing": "none", "mixing_probability": 0.5, "nesterov": True,
+    "momentum": 0.9,
+}
+
+
+def messages(loss: dict | None = None, top: dict | None = None, **changes) -> list[str]:
+    method = {**GOOD, **changes, "loss": {**GOOD["loss"], **(loss or {})}}
+    return check({"mode": "train", "trainer": {"max_epochs": method["epochs"]}, "method": method, **(top or {})})
+
+
+def test_the_papers_values_are_fine() -> None:
+    assert messages() == []
+
+
+@pytest.mark.parametrize("alpha", [-0.1, 1.1, float("nan")])
+def test_alpha_lies_between_0_and_1(alpha: float) -> None:
+    (found,) = messages(loss={"alpha": alpha})
+    assert found.startswith(f"method.loss.alpha={alpha}: must be at least 0 and at most 1")
+
+
+@pytest.mark.parametrize("name", METHOD)
+def test_every_number_of_the_method_has_a_least_value(name: str) -> None:
+    assert any(f"method.{name}=-1" in text for text in messages(**{name: -1}))
+
+
+@pytest.mark.parametrize("name", LOSS)
+def test_every_number_of_the_loss_has_a_least_value(name: str) -> None:
+    assert any(f"method.loss.{name}=-1" in text for text in messages(loss={name: -1}))
+
+
+@pytest.mark.parametrize(("expected", "arguments"), [
+    ("memory=table", {"mixing": "cutmix", "mixing_probability": 1}),
+    ("CS-KD compares", {"mixing": "mixup", "loss": {"_target_": "src.methods.pskd.losses.cskd.CSKD", "memory": None}}),
+    ("every_n_epochs=5", {"loss": {"memory": "memmap"}, "top": {"callbacks": {"checkpoint": {"every_n_epochs": 5}}}}),
+    ("method.milestones", {"milestones": [0.75, 0.5]}), ("method.milestones", {"milestones": [150, 225]}),
+    ("trainer.max_epochs=9", {"top": {"trainer": {"max_epochs": 9}}}), ("mode=sample", {"top": {"mode": "sample"}}),
+    ("data=src.data.shape_prompts", {"data": {"_target_": "src.data.shape_prompts.ShapePrompts"}}),
+    ("model=None", {"model": {}}), ("method.nesterov=true", {"momentum": 0}),
+])
+def test_contradictions_are_named(expected: str, arguments: dict) -> None:
+    (found,) = messages(**arguments)
+    assert expected in found
+
+
+def test_a_snapshot_serves_mixed_pictures_of_every_batch() -> None:
+    assert messages(mixing="cutmix", mixing_probability=1, loss={"memory": "snapshot"}) == []
+
+
+def test_values_of_a_wrong_type_are_left_to_the_type_check() -> None:
+    assert messages(lr="fast", epochs=300, milestones="late", loss={"alpha": "much"}) == []
