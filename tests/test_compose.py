@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 # What an option needs beside it to be a complete run.
 COMPANIONS = {
     "data=prompt_file": ["data.train=[a cat]"],
+    "experiment=pskd/imagenet_resnet152": ["data.root=somewhere"],
     "data=imagefolder": ["data.root=somewhere"],
     "data=imagenet": ["data.root=somewhere"],
     "data=tiny_imagenet": ["data.root=somewhere"],
@@ -26,8 +27,11 @@ COMPANIONS = {
 for file in (ROOT / "conf" / "model").glob("*.yaml"):
     if ".Network" in file.read_text():
         COMPANIONS.setdefault(f"model={file.stem}", ["method=tiny_unet"])
-# Groups whose files in folders are pulled in by the choices in other groups.
-BY_CHOICE = ("debug", "tuned")
+# A recipe is a classifier's, pulled in by its data.
+for file in (ROOT / "conf" / "recipe").glob("*.yaml"):
+    COMPANIONS[f"data={file.stem}"] = [*COMPANIONS.get(f"data={file.stem}", []), "method=pskd"]
+# Folders whose files are pulled in by the choices in other groups.
+BY_CHOICE = ("debug/tiny/", "tuned/", "recipe/")
 
 
 def every_option() -> list[list[str]]:
@@ -36,7 +40,7 @@ def every_option() -> list[list[str]]:
     for root in (ROOT / "conf", ROOT / "experiments"):
         for file in sorted(root.rglob("*.yaml")):
             group, _, option = file.relative_to(root).with_suffix("").as_posix().partition("/")
-            if option and not (group in BY_CHOICE and "/" in option):
+            if option and not f"{group}/{option}".startswith(BY_CHOICE):
                 options.append([f"{group}={option}", *COMPANIONS.get(f"{group}={option}", [])])
     methods = [file.stem for file in sorted((ROOT / "conf" / "method").glob("*.yaml"))]
     tuned = [file.relative_to(ROOT / "conf" / "tuned") for file in sorted((ROOT / "conf" / "tuned").rglob("*.yaml"))]

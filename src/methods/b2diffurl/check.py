@@ -51,7 +51,11 @@ def _parts(method: dict) -> list[str]:
     """A part that was switched off (`data=none`) is an empty node."""
     groups = {"model": "model", "prompts": "data", "reward": "reward", "objective": "objective"}
     missing = [group for name, group in groups.items() if name in method and not method[name]]
-    return [describe(f"{group}=none", "this method cannot do without it", f"choose {group}=...") for group in missing]
+    found = [describe(f"{group}=none", "this method cannot do without it", f"choose {group}=...") for group in missing]
+    if str((method.get("prompts") or {}).get("_target_")).startswith("src.data.images."):
+        found.append(describe("data", "B2-DiffuRL trains on prompts, these are labelled pictures",
+                              "add method=pskd, or choose data=shapes"))
+    return found
 
 
 def _number(value: Any) -> bool:
