@@ -45,27 +45,31 @@ def overhead(loss: Loss, context: Context, batch: Batch) -> float:
     order = epoch_order(torch.arange(count), labels=batch.labels.cpu(), batch_size=count, seed=0, epoch=0)
     context = replace(context, labels=batch.labels.cpu(), candidates=torch.arange(count), rank=0, world=1,
                       order_of=lambda epoch, rank: order)
-    step = Step(batch.images, batch.labels, torch.arange(count, device=batch.labels.device), torch.arange(count), 0,
-                count, None)
+    rows = torch.arange(count, device=batch.labels.device)
+    return 100 * (median(ratios(loss, context, Batch(batch.images, batch.labels, rows))) - 1)
+
+
+def ratios(loss: Loss, context: Context, batch: Batch, pairs: int = PAIRS, seconds: float = SECONDS) -> list[float]:
+    """Seconds of a step with the loss over seconds of one with plain cross-entropy, pair by pair."""
     plain = CrossEntropy()
     for item in (plain, loss):
         item.begin(context)
-        item.begin_epoch(0)
-    if loss.paired:
-        pairs = replace(step, images=torch.cat([batch.images, batch.images]))
-        return _median(context.network, (plain, step), (loss, pairs))
-    return _median(context.network, (plain, step), (loss, step))
-
-
-def _median(net: nn.Module, base: tuple[Loss, Step], own: tuple[Loss, Step]) -> float:
-    for loss, step in [base, own] * WARM_UP:
-        timed(net, loss, step)
-    ratios, start = [], time.perf_counter()
-    while len(ratios) < PAIRS and (len(ratios) < 3 or time.perf_counter() - start < SECONDS):
-        order = (base, own) if len(ratios) % 2 else (own, base)  # neither side always comes first
-        first, second = (timed(net, loss, step) for loss, step in order)
-        ratios.append(second / first if len(ratios) % 2 else first / second)
-    return 100 * (median(ratios) - 1)
+        for epoch in (0, 1):  # from the second epoch on there are past predictions
+            item.begin_epoch(epoch)
+            if epoch == 0:
+                item.end_epoch()
+    step = Step(batch.images, batch.labels, batch.index, batch.index.cpu(), 0, len(batch.labels), None)
+    own = replace(step, images=torch.cat([step.images, step.images])) if loss.paired else step
+    for _ in range(WARM_UP):
+        timed(context.network, plain, step), timed(context.network, loss, own)
+    found, start = [], time.perf_counter()
+    while len(found) < pairs and (len(found) < 3 or time.perf_counter() - start < seconds):
+        if len(found) % 2:  # neither side always comes first
+            base, mine = timed(context.network, plain, step), timed(context.network, loss, own)
+        else:
+            mine, base = timed(context.network, loss, own), timed(context.network, plain, step)
+        found.append(mine / base)
+    return found
 
 
 def timed(net: nn.Module, loss: Loss, step: Step) -> float:
