@@ -56,7 +56,10 @@ class Network:
     def export(self, folder: Path, module: nn.Module, *, classes: Sequence[str], mean: Sequence[float],
                std: Sequence[float], size: int, method: str, command: str, figures: Mapping[str, float],
                data: str = "") -> None:
-        """Writes `module`, which `build` made, so that timm loads it without this project; see `export.export`."""
+        """Writes `module`, which `build` made, so that timm loads it without this project; see `export.export`.
+
+        `mean` and `std` have one number a channel; `data` and `method` are words for the model card.
+        """
         export(Path(folder), module, options=self.options, pretrained=bool(self.pretrained), classes=classes, mean=mean,
                std=std, size=size, method=method, command=command, figures=figures, data=data)
 
