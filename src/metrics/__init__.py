@@ -1,1 +1,1 @@
-"""What a classifier's predictions are worth: errors, calibration, ranking by confidence; figures and tables of them."""
+"""What a classifier's predictions are worth: errors, calibration, ranking by confidence; pictures of them."""

@@ -7,7 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
-from src.metrics import style
+from src.core import style
 
 
 class Topic(NamedTuple):

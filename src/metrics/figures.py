@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from src.metrics import functions, style
+from src.core import style
+from src.metrics import functions
 from src.metrics.curves import curves
 from src.metrics.hardest import hardest, hardest_rows
 from src.metrics.scores import Samples, Scores

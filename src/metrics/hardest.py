@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
+from src.core import style
 from src.core.errors import UserError
-from src.metrics import style
 from src.metrics.scores import Samples, Scores
 
 if TYPE_CHECKING:

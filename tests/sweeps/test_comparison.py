@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from src.core.errors import UserError
-from src.metrics import compare, comparison, paired, tables
-from src.metrics.comparison_figure import draw_comparison, usual_names
-from src.metrics.runs import read_runs
+from src.sweeps import compare, comparison, paired, tables
+from src.sweeps.comparison_figure import draw_comparison, usual_names
+from src.sweeps.runs import read_runs
 
 ERRORS = {"crossentropy": {0: 10.0, 1: 12.0, 2: 14.0}, "pskd": {0: 9.0, 1: 10.0, 2: 12.0, 3: 50.0},
           "cskd": {2: 20.0}, "tfkd": {7: 1.0}}
@@ -159,7 +159,7 @@ def test_the_command_line_prints_and_writes(sweep: Path, capsys: pytest.CaptureF
 
 
 def test_comparing_needs_no_torch() -> None:
-    code = "import src.metrics.compare, sys; sys.exit('torch' in sys.modules)"
+    code = "import src.sweeps.compare, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

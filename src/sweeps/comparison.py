@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from src.core.errors import UserError, did_you_mean
-from src.metrics.paired import Difference, Spread, difference, spread
-from src.metrics.runs import Run
+from src.sweeps.paired import Difference, Spread, difference, spread
+from src.sweeps.runs import Run
 
 ORDER = ("top1_err", "top5_err", "nll", "brier", "ece", "ece15", "aurc", "eaurc")
 GROUPS = ("test", "best", "val")  # shown first, then the others in alphabetic order

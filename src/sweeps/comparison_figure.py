@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from src.core import style
 from src.core.errors import UserError
-from src.metrics import style
-from src.metrics.paired import spread
+from src.sweeps.paired import spread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,8 +9,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from src.metrics.comparison import Comparison
-from src.metrics.paired import Difference, Spread
+from src.sweeps.comparison import Comparison
+from src.sweeps.paired import Difference, Spread
 
 UNITS = "Errors and ECE are in percent, NLL in nats, AURC and E-AURC x 1000; lower is better in all of these."
 COLUMNS = ("method", "figure", "n", "mean", "std", "reference",

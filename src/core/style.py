@@ -1,4 +1,4 @@
-"""How the project's charts of classifiers look; the only place that knows matplotlib's settings."""
+"""How the project's charts look; the only place that knows matplotlib's settings."""
 
 from __future__ import annotations
 

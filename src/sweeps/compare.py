@@ -1,4 +1,4 @@
-"""Runs side by side: `python -m src.metrics.compare outputs/sweeps/<sweep> --reference crossentropy`.
+"""Runs side by side: `python -m src.sweeps.compare outputs/sweeps/<sweep> --reference crossentropy`.
 
 Prints the table of methods as Markdown, and writes table.md, table.csv and comparison.png into the first folder.
 """
@@ -12,9 +12,9 @@ from pathlib import Path
 
 from src.core import console
 from src.core.errors import UserError
-from src.metrics import comparison, tables
-from src.metrics.comparison_figure import draw_comparison
-from src.metrics.runs import read_runs
+from src.sweeps import comparison, tables
+from src.sweeps.comparison_figure import draw_comparison
+from src.sweeps.runs import read_runs
 
 DEFAULT_REFERENCE = "crossentropy"
 
@@ -41,7 +41,7 @@ def compare_folders(folders: Sequence[Path], reference: str | None, by: Sequence
 
 def run(argv: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m src.metrics.compare", description="Compare finished runs.")
+    parser = argparse.ArgumentParser(prog="python -m src.sweeps.compare", description="Compare finished runs.")
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="sweep folders or run folders")
     parser.add_argument("--reference", metavar="METHOD", help="method that the others are paired with, seed by seed "
                         f"(default: {DEFAULT_REFERENCE} if it is among them)")
