@@ -25,9 +25,10 @@ class ClipReward:
         arch: str = "ViT-H-14",  # open_clip's name of the architecture; only for a bare weights file
         batch_size: int = 64,  # pictures scored at once
         dtype: Literal["float32", "bfloat16", "float16"] = "float32",  # of the weights; the cosine is float32
+        device: str | None = None,  # null: where the run computes
     ) -> None:
         self.path, self.name, self.backend, self.arch = path, name, backend, arch
-        self.batch_size = batch_size
+        self.batch_size, self.device = batch_size, device
         self.dtype: torch.dtype = getattr(torch, dtype)
         self._clip: ClipBackend | None = None
         self._texts: dict[str, Tensor] = {}  # prompt -> unit embedding [D]
@@ -37,7 +38,7 @@ class ClipReward:
         if not self.path:
             raise UserError("reward.path is null: this model names no CLIP (model.clip_path). "
                             "Give a folder or a hub id, or choose reward=clip_vit_l14.")
-        device = torch.device(device)
+        device = torch.device(self.device or device)
         if self.backend == "open_clip":
             self._clip = OpenClip(self.path, self.arch, self.dtype, device)
         else:
@@ -67,6 +68,11 @@ class ClipReward:
             batch = new[start : start + self.batch_size]
             self._texts.update(zip(batch, normalize(self._loaded().texts(batch).float(), dim=-1), strict=True))
         return torch.stack([self._texts[prompt] for prompt in prompts])
+
+    @property
+    def embedding_size(self) -> int:
+        """Width D of the embeddings."""
+        return self.embed_texts([""]).shape[1]
 
     def _loaded(self) -> ClipBackend:
         if self._clip is None:

@@ -10,8 +10,10 @@ from torch import Tensor
 
 from src.core.errors import UserError
 from src.models.fetch import loading, weights_folder
-from src.models.location import CLIP_FILES, CLIP_PATTERNS, OPEN_CLIP_FILES, OPEN_CLIP_PATTERNS, local_path
+from src.models.location import OPEN_CLIP_FILES, OPEN_CLIP_PATTERNS, local_path
+from src.rewards.needs import CLIP, Need
 from src.rewards.preprocess import from_open_clip, from_transformers
+from src.rewards.weights import folder_of
 
 
 class ClipBackend(Protocol):
@@ -23,17 +25,18 @@ class ClipBackend(Protocol):
 
 
 class TransformersClip:
-    """A transformers CLIPModel with its tokenizer and image processor."""
+    """A transformers CLIPModel with its tokenizer and image processor, which `processor`, a folder, may hold."""
 
-    def __init__(self, path: str, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(self, path: str, dtype: torch.dtype, device: torch.device, need: Need = CLIP,
+                 processor: Path | None = None) -> None:
         from transformers import CLIPImageProcessor, CLIPModel, CLIPTokenizer
 
-        folder = weights_folder(path, CLIP_FILES, "reward.path", CLIP_PATTERNS)
+        folder = folder_of(path, need)
         self.device, self.dtype = device, dtype
         with loading("reward.path", path):
             self.model = CLIPModel.from_pretrained(folder, dtype=dtype).to(device).eval().requires_grad_(False)
-            self.tokenizer = CLIPTokenizer.from_pretrained(folder)
-            self.preprocess = from_transformers(CLIPImageProcessor.from_pretrained(folder))
+            self.tokenizer = CLIPTokenizer.from_pretrained(processor or folder)
+            self.preprocess = from_transformers(CLIPImageProcessor.from_pretrained(processor or folder))
         self.length = self.model.config.text_config.max_position_embeddings
 
     def images(self, images: Tensor) -> Tensor:
