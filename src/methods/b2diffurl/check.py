@@ -8,6 +8,7 @@ from typing import Any
 
 from src.core.errors import describe, did_you_mean
 from src.methods.b2diffurl import schedule
+from src.methods.b2diffurl.objectives import rules
 
 NORMALISERS = ("prompt", "trunk", "global", "prompt_center", "trunk_center")
 SELECTIONS = ("reference", "all", "best_worst")
@@ -44,7 +45,7 @@ def check(cfg: dict[str, Any]) -> list[str]:
     found = _parts(method) + [text for name in RANGES for text in _range(name, method.get(name))]
     found += _choice(method, "normaliser", NORMALISERS) + _choice(method, "selection", SELECTIONS)
     found += _eta(method) + _betas(method) + _interval(method) + _normaliser(method)
-    return found + _thresholds(method) + _weights(method) + _objective(method)
+    return found + _thresholds(method) + _weights(method) + rules.problems(method)
 
 
 def _parts(method: dict) -> list[str]:
@@ -141,10 +142,3 @@ def _weights(method: dict) -> list[str]:
         value = "method.positive_weight=0 with method.negative_weight=0"
         return [describe(value, "nothing would train", "the reference takes 1 for both")]
     return []
-
-
-def _objective(method: dict) -> list[str]:
-    clip_range = (method.get("objective") or {}).get("clip_range")
-    if not _number(clip_range) or 0 < clip_range < 1:
-        return []
-    return [describe(f"objective.clip_range={clip_range}", "must lie between 0 and 1", "presets take 0.1 and 0.0001")]

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from src.core.progress import phase
 from src.methods.b2diffurl.objectives.weighting import step_weights
+from src.methods.b2diffurl.reference import with_reference
 from src.methods.b2diffurl.sampling import Rollout
 from src.methods.b2diffurl.schedule import interval as interval_at
 from src.methods.b2diffurl.stage import choose, draw_prompts
@@ -39,22 +40,32 @@ class Collecting:
         self.queries += len(rewards)
         self.kept, self.stage_stats = choose(rolled, rewards, self.history_of_rewards, self.choice, self.usable)
         sigma = self.ddim.sigma[self.kept.step_indices]
-        self.step_weights = step_weights(sigma, getattr(self.objective, "weighting", "none"))
+        self.step_weights = step_weights(sigma, self.objective.weighting)
         plan = updates(len(self.kept), inner_epochs=self.inner_epochs, samples_per_update=self.samples_per_update,
-                       seed=self.seed, stage=stage)
-        if len(self.kept) and self.needs_replay:
-            pairs, first_pass = self.kept.old_log_probs.numel(), plan[: len(plan) // self.inner_epochs]
-            with self.clock("train"), phase(self.trainer, "replaying", total=pairs, unit="pair") as advance:
-                self.kept = replayed(self.denoise, self.ddim, self.kept, first_pass, self.micro_batch, advance)
+                       seed=self.seed, stage=stage, group=self.kept.group)
+        if len(self.kept):
+            self._complete(plan[: len(plan) // self.inner_epochs])
         self.policy_stats: list[dict[str, Tensor]] = []
         self.stage_stats |= {"interval": float(interval)}
         self.stage_evaluations = self.model.evaluations - before
         return plan + [torch.empty(0, dtype=torch.long)] * (self.updates_per_stage - len(plan))
 
+    def _complete(self, first_pass: list[LongTensor]) -> None:
+        """What the update compares with, where the rollout does not give it: no gradient, before any weight moves."""
+        pairs, with_kl = self.kept.old_log_probs.numel(), self.objective.kl_weight > 0
+        if self.needs_replay:
+            with self.clock("train"), phase(self.trainer, "replaying", total=pairs, unit="pair") as advance:
+                self.kept = replayed(self.denoise, self.ddim, self.kept, first_pass, self.micro_batch, advance)
+        if self.objective.needs_reference or with_kl:
+            with self.clock("train"), phase(self.trainer, "comparing", total=pairs, unit="pair") as advance:
+                self.kept = with_reference(self.model.reference(), self.denoise, self.ddim, self.kept, first_pass,
+                                           self.micro_batch, means=with_kl, progress=advance)
+
     @property
     def updates_per_stage(self) -> int:
         """Optimiser steps of a stage that keeps as much as its selection can; what a stage lacks are empty steps."""
-        most = self.branches if self.choice.selection == "all" else min(2, self.branches)
+        every = self.choice.selection == "all" and not self.choice.couples
+        most = self.branches if every else min(2, self.branches)
         return self.inner_epochs * math.ceil(self.prompts_per_stage * most / self.samples_per_update)
 
     def score(self, rolled: Rollout) -> Tensor:

@@ -103,6 +103,16 @@ class Ddim:
         density = -0.5 * z.square().flatten(1).mean(1) - safe.log() - 0.5 * math.log(2 * math.pi)
         return torch.where(usable, density, 0.0)
 
+    def kl(self, mean: Tensor, other: Tensor, step_index: Tensor | int) -> Tensor:
+        """KL(N(mean, sigma_t^2 I) || N(other, sigma_t^2 I)) = ||mean - other||^2 / (2 sigma_t^2), *averaged* over the
+        latent dimensions as `log_prob` is: times their number it is the KL in nats.
+
+        Returns:
+            float32 [B]; of steps with sigma > 0 only (see `usable`).
+        """
+        difference = (mean.float() - other.float()) / _rows(self.sigma[step_index], mean)
+        return 0.5 * difference.square().flatten(1).mean(1)
+
 
 def _mean_weights(now: Tensor, previous: Tensor, sigma: Tensor, prediction_type: str) -> tuple[Tensor, Tensor]:
     """Weights of x_t and of the model's output in mu = sqrt(a_prev) x_0 + sqrt(1 - a_prev - sigma^2) epsilon."""

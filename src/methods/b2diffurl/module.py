@@ -23,9 +23,10 @@ from src.methods.b2diffurl.collecting import Collecting
 from src.methods.b2diffurl.ddim import Ddim
 from src.methods.b2diffurl.evaluating import Evaluating
 from src.methods.b2diffurl.figures import policy_figures
+from src.methods.b2diffurl.objectives.base import Objective
 from src.methods.b2diffurl.sampling import Rollout, rollout
 from src.methods.b2diffurl.stage import Choice
-from src.methods.b2diffurl.update import Kept, log_prob, pairs_of
+from src.methods.b2diffurl.update import Kept, loss_of, pairs_of, policy
 from src.models.diffusion import DiffusionModel
 from src.rewards.base import Reward
 
@@ -45,7 +46,7 @@ class B2DiffuRL(Collecting, Evaluating, L.LightningModule):
         prompts: PromptSet,
         reward: Reward,
         scorers: Mapping[str, Reward],
-        objective: Any,
+        objective: Objective,
         stages: int,
         prompts_per_stage: int,
         branches: int,
@@ -84,7 +85,7 @@ class B2DiffuRL(Collecting, Evaluating, L.LightningModule):
         self.stages, self.prompts_per_stage, self.branches, self.steps = stages, prompts_per_stage, branches, steps
         self.interval, self.eta, self.guidance_scale = dict(interval), eta, guidance_scale
         self.choice = Choice(normaliser, std_floor, selection, positive_threshold, negative_threshold, advantage_clip,
-                             positive_weight, negative_weight)
+                             positive_weight, negative_weight, objective.couples)
         self.inner_epochs, self.samples_per_update = inner_epochs, samples_per_update
         self.micro_batch, self.rollout_batch, self.replay = micro_batch, rollout_batch, replay
         self.lr, self.lr_schedule, self.betas = lr, lr_schedule, tuple(betas)
@@ -164,11 +165,9 @@ class B2DiffuRL(Collecting, Evaluating, L.LightningModule):
         steps = len(self.kept.step_indices)
         pairs_in_all = len(samples) * steps
         with self.clock("train"), phase(self.trainer, "updating", total=pairs_in_all, unit="pair") as advance:
-            for pairs in pairs_of(samples.to(self.device), steps, self.micro_batch):
-                new = log_prob(self.denoise, self.ddim, self.kept, pairs)
-                sample, step = pairs.sample[: pairs.real], pairs.step[: pairs.real]
-                loss, stats = self.objective(new, self.kept.old_log_probs[sample, step], self.kept.advantages[sample],
-                                             self.step_weights[step])
+            for pairs in pairs_of(samples.to(self.device), steps, self.micro_batch, self.kept.group):
+                mean, new = policy(self.denoise, self.ddim, self.kept, pairs)
+                loss, stats = loss_of(self.objective, self.ddim, self.kept, pairs, mean, new, self.step_weights)
                 self.manual_backward(loss.sum() / pairs_in_all)
                 self.policy_stats.append(stats | {"policy/loss": loss.detach().mean(), "first": index == 0})
                 advance(pairs.real)

@@ -18,6 +18,10 @@ TOPICS = {
     "interval": ("Trained steps, counted from the last one", "steps", ("interval",)),
     "policy": ("The policy's distance from the one that sampled", "", (
         "policy/approx_kl", "policy/clip_frac", "policy/ratio_max_dev")),
+    "reference": ("The policy's distance from the pretrained one", "KL, nats per latent dimension", (
+        "policy/kl_reference",)),
+    "preference": ("Winner likelier than loser, against the pretrained policy", "share of couples", (
+        "policy/preference_accuracy", "select/couples")),
 }
 
 

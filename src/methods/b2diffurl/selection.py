@@ -105,7 +105,7 @@ def select(
         `negative_only`, `both`, `none` (nothing kept); `kept` is the share of samples.
     """
     _refuse_not_finite(z, "z")
-    order = _by_trunk(trunks)  # [N, K]
+    order = by_trunk(trunks)  # [N, K]
     scores = z[order]
     best, worst = scores.argmax(1, keepdim=True), scores.argmin(1, keepdim=True)
     mask = torch.full_like(scores, rule == "all", dtype=torch.bool)
@@ -130,7 +130,7 @@ def reward_variance(rewards: Tensor, trunks: LongTensor) -> dict[str, float]:
 
     With little variance within, branches give no contrast. `zero_std` is the share of trunks whose branches tie.
     """
-    families = rewards.double()[_by_trunk(trunks)]
+    families = rewards.double()[by_trunk(trunks)]
     spread = families.amax(1) - families.amin(1)
     return {
         "within": families.var(1, correction=0).mean().item(),
@@ -152,7 +152,7 @@ def _pooled_std(residual: Tensor, count: Tensor) -> Tensor:
     return (residual.square().sum() / (count - 1).sum().clamp(min=1)).sqrt()
 
 
-def _by_trunk(trunks: LongTensor) -> LongTensor:
+def by_trunk(trunks: LongTensor) -> LongTensor:
     """Indices of the samples, one row per trunk: [N, K]."""
     counts = trunks.unique(return_counts=True)[1]
     if len(counts) and (counts != counts[0]).any():

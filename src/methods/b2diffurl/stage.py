@@ -10,6 +10,7 @@ from torch import LongTensor, Tensor
 
 from src.methods.b2diffurl import selection
 from src.methods.b2diffurl.noise import keyed_uniform_int
+from src.methods.b2diffurl.preference import COUPLE, couples
 from src.methods.b2diffurl.sampling import Rollout
 from src.methods.b2diffurl.update import Kept
 
@@ -28,6 +29,7 @@ class Choice:
     advantage_clip: float | None
     positive_weight: float
     negative_weight: float
+    couples: bool = False  # winner and loser of each trunk instead, as preference objectives take them
 
 
 def draw_prompts(count: int, prompts: int, *, seed: int, stage: int) -> tuple[LongTensor, LongTensor]:
@@ -49,6 +51,9 @@ def choose(rollout: Rollout, rewards: Tensor, history: selection.RewardHistory, 
     history.add(prompts, scores)
     chosen, shares = selection.select(z, trunks, rule=choice.selection, positive=choice.positive_threshold,
                                       negative=choice.negative_threshold)
+    if choice.couples:
+        chosen = couples(z, trunks, chosen)
+        shares["couples"] = len(chosen) / COUPLE / max(1, len(trunks.unique()))
     advantages = selection.advantages(z[chosen], clip=choice.advantage_clip, positive_weight=choice.positive_weight,
                                       negative_weight=choice.negative_weight)
     variance = selection.reward_variance(scores, trunks)
@@ -58,4 +63,5 @@ def choose(rollout: Rollout, rewards: Tensor, history: selection.RewardHistory, 
     stats |= {f"select/{name}": share for name, share in shares.items()}
     stats |= {f"select/{name}_samples": float(count) for name, count in guarded.items()}
     device = rollout.latents.device
-    return Kept.of(rollout, chosen.to(device), advantages.to(device), usable), stats
+    group = COUPLE if choice.couples else 1
+    return Kept.of(rollout, chosen.to(device), advantages.to(device), usable, group), stats

@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import LongTensor, Tensor
 
 from src.methods.b2diffurl.ddim import Ddim
 from src.methods.b2diffurl.noise import keyed_permutation
+from src.methods.b2diffurl.objectives.base import Objective
 from src.methods.b2diffurl.sampling import Denoise, Rollout
 
 
 @dataclass(frozen=True)
 class Kept:
-    """M kept samples with the s steps of the interval that have a log-probability."""
+    """M kept samples with the s steps of the interval that have a log-probability.
+
+    `group` samples in a row belong together and stay together: 2 for couples of winner and loser, else 1.
+    """
 
     trajectory: Tensor  # [M, s + 1, C, H, W] float32
     old_log_probs: Tensor  # [M, s]
     advantages: Tensor  # [M]
     prompt_index: LongTensor  # [M]
     step_indices: LongTensor  # [s]
+    group: int = 1
+    reference_log_probs: Tensor | None = None  # [M, s] of the pretrained policy, where the objective needs it
+    reference_means: Tensor | None = None  # [M, s, C, H, W]
 
     @classmethod
-    def of(cls, rollout: Rollout, chosen: LongTensor, advantages: Tensor, usable: int) -> Kept:
+    def of(cls, rollout: Rollout, chosen: LongTensor, advantages: Tensor, usable: int, group: int = 1) -> Kept:
         """The `chosen` samples of a rollout. `usable` counts the steps with sigma > 0: all, or all but the last."""
         steps = rollout.step_indices[rollout.step_indices < usable]
         return cls(rollout.trajectory[chosen, : len(steps) + 1], rollout.log_probs[chosen, : len(steps)],
-                   advantages, rollout.prompt_index[chosen], steps)
+                   advantages, rollout.prompt_index[chosen], steps, group)
 
     def __len__(self) -> int:
         return len(self.advantages)
@@ -44,10 +51,12 @@ class Pairs:
     real: int
 
 
-def pairs_of(samples: LongTensor, steps: int, micro_batch: int) -> Iterator[Pairs]:
-    """All (sample, step) pairs of `samples` [B], sample by sample, in micro-batches."""
-    sample = samples.repeat_interleave(steps)
-    step = torch.arange(steps, device=samples.device).repeat(len(samples))
+def pairs_of(samples: LongTensor, steps: int, micro_batch: int, group: int = 1) -> Iterator[Pairs]:
+    """All (sample, step) pairs of `samples` [B] in micro-batches: group by group, and in a group step by step, so that
+    its samples stand side by side at every step. `micro_batch` is a multiple of `group`."""
+    member = samples.view(-1, 1, group)  # [groups, steps, members]
+    sample = member.expand(-1, steps, -1).flatten()
+    step = torch.arange(steps, device=samples.device).view(1, -1, 1).expand(len(member), -1, group).flatten()
     for start in range(0, len(sample), micro_batch):
         real = min(micro_batch, len(sample) - start)
         rows = torch.arange(start, start + micro_batch, device=samples.device)
@@ -55,18 +64,47 @@ def pairs_of(samples: LongTensor, steps: int, micro_batch: int) -> Iterator[Pair
         yield Pairs(sample[rows], step[rows], real)
 
 
-def updates(kept: int, *, inner_epochs: int, samples_per_update: int, seed: int, stage: int) -> list[LongTensor]:
-    """Which samples each optimiser step of a stage takes: every inner epoch all of them, in an order of its own."""
-    orders = [keyed_permutation(kept, seed=seed, stage=stage, stream=epoch) for epoch in range(inner_epochs)]
-    return [chunk for order in orders for chunk in order.split(samples_per_update)]
+def updates(kept: int, *, inner_epochs: int, samples_per_update: int, seed: int, stage: int,
+            group: int = 1) -> list[LongTensor]:
+    """Which samples each optimiser step of a stage takes: every inner epoch all of them, in an order of its own; the
+    `group` samples that stand in a row stay together."""
+    groups, size = kept // group, max(1, samples_per_update // group)
+    orders = [keyed_permutation(groups, seed=seed, stage=stage, stream=epoch) for epoch in range(inner_epochs)]
+    members = torch.arange(group)
+    return [(chunk[:, None] * group + members).flatten() for order in orders for chunk in order.split(size)]
+
+
+def policy(denoise: Denoise, ddim: Ddim, kept: Kept, pairs: Pairs) -> tuple[Tensor, Tensor]:
+    """mu_theta [real, C, H, W] and log pi_theta [real] of the actions that were taken, with the gradient of theta."""
+    step = kept.step_indices[pairs.step]
+    before, after = (kept.trajectory[pairs.sample, pairs.step + shift] for shift in (0, 1))
+    mean = ddim.mean(before, denoise(before, step, kept.prompt_index[pairs.sample]), step)
+    return mean[: pairs.real], ddim.log_prob(after, mean, step)[: pairs.real]
 
 
 def log_prob(denoise: Denoise, ddim: Ddim, kept: Kept, pairs: Pairs) -> Tensor:
     """log pi_theta of the actions that were taken: [real], with the gradient of theta."""
-    step = kept.step_indices[pairs.step]
-    before, after = (kept.trajectory[pairs.sample, pairs.step + shift] for shift in (0, 1))
-    mean = ddim.mean(before, denoise(before, step, kept.prompt_index[pairs.sample]), step)
-    return ddim.log_prob(after, mean, step)[: pairs.real]
+    return policy(denoise, ddim, kept, pairs)[1]
+
+
+def loss_of(objective: Objective, ddim: Ddim, kept: Kept, pairs: Pairs, mean: Tensor, new: Tensor,
+            step_weights: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """The loss of each real pair and its figures, KL to the reference included where it has a weight.
+
+    Args:
+        mean, new: what `policy` gave for the pairs.
+        step_weights: [s]; a step's weight is that of its whole loss, so it multiplies the KL too.
+    """
+    sample, step = pairs.sample[: pairs.real], pairs.step[: pairs.real]
+    weight = step_weights[step]
+    given = [new, kept.old_log_probs[sample, step], kept.advantages[sample], weight]
+    if objective.needs_reference:
+        given.append(kept.reference_log_probs[sample, step])
+    loss, stats = objective(*given)
+    if objective.kl_weight:
+        kl = ddim.kl(mean, kept.reference_means[sample, step], kept.step_indices[step])
+        loss, stats = loss + objective.kl_weight * weight * kl, stats | {"policy/kl_reference": kl.detach().mean()}
+    return loss, stats
 
 
 @torch.no_grad()
@@ -81,8 +119,8 @@ def replayed(denoise: Denoise, ddim: Ddim, kept: Kept, parts: Sequence[LongTenso
     """
     old = torch.empty_like(kept.old_log_probs)
     for samples in parts:
-        for pairs in pairs_of(samples.to(old.device), len(kept.step_indices), micro_batch):
+        for pairs in pairs_of(samples.to(old.device), len(kept.step_indices), micro_batch, kept.group):
             old[pairs.sample[: pairs.real], pairs.step[: pairs.real]] = log_prob(denoise, ddim, kept, pairs)
             if progress:
                 progress(pairs.real)
-    return Kept(kept.trajectory, old, kept.advantages, kept.prompt_index, kept.step_indices)
+    return replace(kept, old_log_probs=old)

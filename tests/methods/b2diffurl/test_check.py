@@ -85,6 +85,13 @@ def test_an_empty_or_foreign_method_passes():
         ({"history": -1}, ["method.history=-1", "at least 0"]),
         ({"prompts": {}}, ["data=none", "Choose data="]),
         ({"objective": None}, ["objective=none"]),
+        ({"objective": {"kl_weight": -0.1}}, ["objective.kl_weight=-0.1", "at least 0"]),
+        ({"objective": {"_target_": "a.D3PO", "beta": 0}}, ["objective.beta=0", "larger than 0"]),
+        ({"objective": {"_target_": "a.D3PO"}, "branches": 1}, ["method.branches=1", "no sibling", "method=d3po"]),
+        ({"objective": {"_target_": "a.D3PO"}, "micro_batch": 7}, ["method.micro_batch=7", "even", "Take 8"]),
+        ({"objective": {"_target_": "a.D3PO"}, "samples_per_update": 1}, ["samples_per_update=1", "Take 2"]),
+        ({"objective": {"_target_": "a.D3PO"}, "model": {"lora_rank": 0}}, ["lora_rank=0", "no pretrained policy"]),
+        ({"objective": {"kl_weight": 0.1}, "model": {"lora_rank": 0}}, ["lora_rank=0", "objective.kl_weight=0"]),
     ],
 )
 def test_each_contradiction_gives_one_message_with_value_rule_and_fix(changes, words):
@@ -95,6 +102,10 @@ def test_each_contradiction_gives_one_message_with_value_rule_and_fix(changes, w
 
 def test_all_are_reported_at_once():
     assert len(messages(lr=-1, branches=1, normaliser="trunk", micro_batch=0, negative_threshold=2)) == 4
+
+
+def test_without_a_reference_the_whole_unet_may_be_trained():
+    assert messages(model={"lora_rank": 0}, objective={"_target_": "a.GRPO", "kl_weight": 0.0}) == []
 
 
 def test_thresholds_matter_only_where_they_are_used():

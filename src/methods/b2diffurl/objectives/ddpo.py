@@ -8,18 +8,21 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from src.methods.b2diffurl.objectives.base import Objective, ratio_statistics, weighted
 
-class DDPO:
+
+class DDPO(Objective):
     """max(-A r, -A clip(r, 1 - eps, 1 + eps)) with r = (pi_theta / pi_old)^w, for each (sample, step) pair.
 
     Log-probabilities are averages over latent dimensions, so ratios differ from 1 by 1e-4 to 1e-3: B2's clip range of
     0.1 practically never binds, DDPO's own 1e-4 does.
     """
 
-    needs_reference: bool = False  # whether the pretrained policy's log-probabilities are wanted too
-
-    def __init__(self, *, clip_range: float = 0.1, weighting: Literal["none", "sigma"] = "none") -> None:
+    def __init__(
+        self, *, clip_range: float = 0.1, kl_weight: float = 0.0, weighting: Literal["none", "sigma"] = "none"
+    ) -> None:
         self.clip_range = clip_range
+        self.kl_weight = kl_weight
         self.weighting = weighting
 
     def __call__(
@@ -33,20 +36,11 @@ class DDPO:
             weight: [B] the pairs' entries of `step_weights`; None: ones.
 
         Returns:
-            loss [B], and detached 0-d statistics of the batch; `approx_kl` is half the mean squared log-ratio, before
-            weighting and per latent dimension.
+            loss [B], and detached 0-d statistics of the batch.
         """
         log_ratio = log_prob - old_log_prob
-        ratio = (log_ratio if weight is None else weight * log_ratio).exp()
+        ratio = weighted(log_ratio, weight).exp()
         clipped = ratio.clamp(1 - self.clip_range, 1 + self.clip_range)
         loss = torch.maximum(-advantage * ratio, -advantage * clipped)
-        return loss, self._statistics(log_ratio.detach(), ratio.detach())
-
-    def _statistics(self, log_ratio: Tensor, ratio: Tensor) -> dict[str, Tensor]:
-        deviation = (ratio - 1).abs()
-        return {
-            "policy/ratio_mean": ratio.mean(),
-            "policy/ratio_max_dev": deviation.max(),
-            "policy/clip_frac": (deviation > self.clip_range).float().mean(),
-            "policy/approx_kl": 0.5 * log_ratio.square().mean(),
-        }
+        outside = (ratio.detach() - 1).abs() > self.clip_range
+        return loss, ratio_statistics(log_ratio, ratio) | {"policy/clip_frac": outside.float().mean()}
