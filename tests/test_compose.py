@@ -21,6 +21,8 @@ COMPANIONS = {
     "model=none": ["method=tiny_unet"],
     "reward=none": ["method=tiny_unet"],
     "objective=none": ["method=tiny_unet"],
+    "reward=mix": ["reward.parts={clip:1.0,verifier:{weight:0.5,mean:0.5,std:0.1}}"],
+    "reward=callable": ["reward.target=my_module.my_function"],
     "model=timm": ["model.name=resnet50", "method=tiny_unet"],
 }
 # A classifier is not for the default method, which asks its model for what only a pipeline has.

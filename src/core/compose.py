@@ -19,6 +19,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from src.core import options
 from src.core import overrides as command_line_overrides
 from src.core.errors import Problems, UserError, describe
 
@@ -55,6 +56,7 @@ class Composed:
 def config_roots(extra: Sequence[Path] = ()) -> Iterator[ConfigLoader]:
     """Hydra initialised on ``conf/``, ``experiments/`` and ``extra``; yields the loader that knows the options."""
     Plugins.instance().register(SecondRoot)
+    options.register()
     before = list(SecondRoot.roots)
     SecondRoot.roots = before + [Path(root).resolve() for root in extra]
     try:

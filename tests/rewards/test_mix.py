@@ -1,0 +1,82 @@
+"""Weighted sums of rewards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from src.core.build import build
+from src.core.compose import compose, plain
+from src.core.errors import UserError
+from src.rewards.base import Reward
+from src.rewards.guard import checked_scores
+from src.rewards.mix import MixReward
+
+IMAGES, PROMPTS = torch.rand(3, 3, 16, 16, generator=torch.Generator().manual_seed(0)), ["a", "b", "c"]
+
+
+class Fixed:
+    """Gives the same scores always."""
+
+    def __init__(self, *scores: float) -> None:
+        self.scores, self.name, self.device = torch.tensor(scores), "fixed", None
+
+    def load(self, device) -> Fixed:
+        self.device = device
+        return self
+
+    def __call__(self, images: Tensor, prompts: list[str]) -> Tensor:
+        return self.scores
+
+    def identity(self) -> str:
+        return self.name
+
+
+def test_weights_means_and_deviations() -> None:
+    parts = {"one": 2.0, "two": {"weight": -1, "mean": 10, "std": 5, "batch_size": 8}}
+    mix = MixReward(parts=parts, rewards={"one": Fixed(1, 2, 3), "two": Fixed(10, 15, 0)}).load("cpu")
+    assert isinstance(mix, Reward) and mix.rewards["one"].device == "cpu"
+    assert mix(IMAGES, PROMPTS).tolist() == [2, 3, 8]
+    details = mix.details(IMAGES, PROMPTS)
+    assert {name: value.tolist() for name, value in details.items()} == {
+        "mix": [2, 3, 8], "mix_one": [1, 2, 3], "mix_two": [10, 15, 0]}
+    assert mix.identity() == "mix (2 x fixed + -1 x fixed)"
+
+
+@pytest.mark.parametrize(("scores", "told"), [((1.0, float("nan"), 2.0), "two gave a score that is not finite"),
+                                              ((1.0, 2.0), r"two gave \(2,\) for 3 pictures")])
+def test_the_part_that_fails_is_named(scores, told: str, tmp_path: Path) -> None:
+    mix = MixReward(parts={"one": 1.0, "two": 1.0}, rewards={"one": Fixed(1, 2, 3), "two": Fixed(*scores)})
+    with pytest.raises(UserError, match=told):
+        checked_scores(mix, IMAGES, PROMPTS, tmp_path)
+
+
+def test_without_parts() -> None:
+    with pytest.raises(UserError, match=r"reward\.parts=None"):
+        MixReward(parts=None, rewards={})
+
+
+def composed(*overrides: str) -> dict:
+    found = compose(["reward=mix", *overrides])
+    assert found.problems == []
+    return plain(found.cfg)
+
+
+def test_from_the_command_line() -> None:
+    cfg = composed("reward.parts={jpeg_compressibility:0.5,jpeg_incompressibility:{weight:1,quality:50}}")
+    assert cfg["method"]["reward"] == cfg["reward"]
+    assert cfg["reward"]["rewards"]["jpeg_incompressibility"] == {
+        "_target_": "src.rewards.jpeg.JpegReward", "name": "jpeg_incompressibility", "want": "large", "quality": 50}
+    mix = build(cfg["reward"]).load("cpu")
+    details = mix.details(IMAGES, PROMPTS)
+    expected = 0.5 * details["mix_jpeg_compressibility"] + details["mix_jpeg_incompressibility"]
+    torch.testing.assert_close(details["mix"], expected)
+
+
+def test_a_part_sees_the_rest_of_the_configuration() -> None:
+    cfg = composed("reward.parts={clip:1.0}", "model.clip_path=elsewhere")
+    assert cfg["reward"]["rewards"]["clip"]["path"] == "elsewhere"
+    assert composed("reward.parts={no_such:1}")["reward"]["rewards"] == {}
