@@ -1,44 +1,165 @@
-"""What can be said about a reward's options before anything is loaded. Imports nothing heavy."""
+"""What can be said about rewards' options before anything is loaded. Imports nothing heavy."""
 
 from __future__ import annotations
 
 import importlib.util
+import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from src.models.location import (
-    CLIP_FILES,
-    CLIP_PATTERNS,
-    OPEN_CLIP_FILES,
-    OPEN_CLIP_PATTERNS,
-    local_path,
-    path_problem,
-)
+from src.core.errors import describe, did_you_mean
+from src.models.location import CLIP_FILES, CLIP_PATTERNS, OPEN_CLIP_FILES, OPEN_CLIP_PATTERNS, local_path, path_problem
+from src.rewards.callables import target_problem
+from src.rewards.needs import NEEDS
+
+OPTIONS = Path(__file__).resolve().parents[2] / "conf" / "reward"
+# option -> (smallest value, largest or None, hint)
+RANGES: dict[str, tuple[float, float | None, str]] = {
+    "batch_size": (1, None, "Use 64, or less if memory is short"),
+    "quality": (1, 95, "DDPO takes 95"),
+    "words": (1, None, "64 tokens are a sentence or two"),
+    "layer": (0, None, "40 suits microsoft/deberta-xlarge-mnli"),
+    "timeout": (0.001, None, "It is in seconds"),
+    "retries": (0, None, "0 gives up at the first failure"),
+}
 
 
 def check(cfg: dict[str, Any]) -> list[str]:
-    """Every problem of `cfg["reward"]`, one message each: value, rule, fix."""
-    reward = cfg.get("reward") or {}
-    problems = []
-    batch = reward.get("batch_size")
-    if isinstance(batch, int) and batch < 1:
-        problems.append(f"reward.batch_size={batch}: must be at least 1. Use 64, or less if memory is short.")
-    if str(reward.get("_target_", "")).endswith(".ClipReward"):
-        problems += _clip_problems(reward)
+    """Every problem of `cfg["reward"]` and of the scorers, one message each: value, rule, fix."""
+    problems: list[str] = []
+    seen: list[dict[str, Any]] = []
+    for where, node in _rewards(cfg):
+        if node not in seen:
+            problems += _problems(node, where)
+            seen.append(node)
     return problems
 
 
-def _clip_problems(reward: dict[str, Any]) -> list[str]:
+def _rewards(cfg: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each reward's node and its place on the command line; a mix before its parts."""
+    places = {"reward": cfg.get("reward")}
+    places |= {f"scorers.{name}": node for name, node in (cfg.get("scorers") or {}).items()}
+    for where, node in places.items():
+        if not isinstance(node, dict):
+            continue
+        yield where, node
+        if isinstance(parts := node.get("rewards"), dict):
+            yield from ((f"{where}.parts.{name}", part) for name, part in parts.items() if isinstance(part, dict))
+
+
+def _problems(reward: dict[str, Any], where: str) -> list[str]:
+    target = str(reward.get("_target_", ""))
+    if not target.startswith("src.rewards."):
+        return []
+    found = _ranges(reward, where) + _device(reward, where)
+    found += [text for need in NEEDS.get(target, ()) if isinstance(path := reward.get(need.option), str)
+              and (text := need.problem(path, where))]
+    rules = {"ClipReward": _clip, "HpsReward": _hps, "MixReward": _mix, "CallableReward": _callable,
+             "HttpReward": _http, "BertScoreReward": _bertscore}
+    rule = rules.get(target.rpartition(".")[2])
+    return found + (rule(reward, where) if rule else [])
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _ranges(reward: dict[str, Any], where: str) -> list[str]:
+    found = []
+    for name, (low, high, hint) in RANGES.items():
+        value = reward.get(name)
+        if _number(value) and not (value >= low and (high is None or value <= high)):
+            rule = f"must be at least {low:g}" if high is None else f"must lie between {low:g} and {high:g}"
+            found.append(f"{where}.{name}={value}: {rule}. {hint}.")
+    return found
+
+
+def _device(reward: dict[str, Any], where: str) -> list[str]:
+    device = reward.get("device")
+    if not isinstance(device, str) or re.fullmatch(r"cpu|mps|(cuda|xpu)(:\d+)?", device):
+        return []
+    return [describe(f"{where}.device={device}", "is no device", "write cpu, cuda, cuda:1, or null for the run's own")]
+
+
+def _clip(reward: dict[str, Any], where: str) -> list[str]:
     path, open_clip = reward.get("path"), reward.get("backend") == "open_clip"
     if not path:
-        return ["reward.path is null: this model names no CLIP (model.clip_path). Give a folder or a hub id, "
+        return [f"{where}.path is null: this model names no CLIP (model.clip_path). Give a folder or a hub id, "
                 "or choose reward=clip_vit_l14."]
-    if open_clip and importlib.util.find_spec("open_clip") is None:
-        return ["reward.backend=open_clip needs the package open_clip_torch, which is not installed. "
-                "Run: pip install -e '.[openclip]' (or use reward.backend=transformers)."]
+    if open_clip and (missing := _open_clip_missing(f"{where}.backend=open_clip")):
+        return [f"{missing[0]} (or use {where}.backend=transformers)."]
     if not isinstance(path, str):
         return []  # the type check says so
     if open_clip and (file := local_path(path)) is not None and file.is_file():
         return []
     needed = (OPEN_CLIP_FILES, OPEN_CLIP_PATTERNS) if open_clip else (CLIP_FILES, CLIP_PATTERNS)
-    problem = path_problem(path, needed[0], "reward.path", needed[1])
+    problem = path_problem(path, needed[0], f"{where}.path", needed[1])
     return [problem] if problem else []
+
+
+def _open_clip_missing(what: str) -> list[str]:
+    if importlib.util.find_spec("open_clip") is not None:
+        return []
+    return [f"{what} needs the package open_clip_torch, which is not installed. Run: pip install -e '.[openclip]'"]
+
+
+def _hps(reward: dict[str, Any], where: str) -> list[str]:
+    return _open_clip_missing(where if where != "reward" else "reward=hps")
+
+
+def _mix(reward: dict[str, Any], where: str) -> list[str]:
+    parts, fix = reward.get("parts"), f"write {where}.parts={{clip:1.0,jpeg_compressibility:0.01}}"
+    if not isinstance(parts, dict) or not parts:
+        return [describe(f"{where}.parts={'null' if parts is None else parts}", "names rewards and their weights", fix)]
+    known = sorted(file.stem for file in OPTIONS.glob("*.yaml") if file.stem not in ("none", "mix"))
+    found = []
+    for name, given in parts.items():
+        if name not in known:
+            found.append(describe(f"{where}.parts.{name}", "there is no such reward", did_you_mean(name, known)))
+        found += _scale(given, f"{where}.parts.{name}", fix)
+    return found
+
+
+def _scale(given: Any, place: str, fix: str) -> list[str]:
+    """Problems of a part's weight, mean and std."""
+    options = given if isinstance(given, dict) else {"weight": given}
+    if "weight" not in options:
+        return [describe(f"{place}.weight", "is missing", "add weight: 1.0")]
+    found = [describe(f"{place}.{key}={options[key]}" if isinstance(given, dict) else f"{place}={given}",
+                      "must be a number", fix)
+             for key in ("weight", "mean", "std") if key in options and not _number(options[key])]
+    if _number(std := options.get("std", 1.0)) and not std > 0:
+        found.append(describe(f"{place}.std={std}", "must be larger than 0", "give the values' standard deviation"))
+    return found
+
+
+def _callable(reward: dict[str, Any], where: str) -> list[str]:
+    target = reward.get("target")
+    if target is None:
+        return [describe(f"{where}.target=null", "names the function that scores",
+                         f"add {where}.target=my_module.my_function")]
+    problem = target_problem(target, f"{where}.target") if isinstance(target, str) else None
+    return [problem] if problem else []
+
+
+def _http(reward: dict[str, Any], where: str) -> list[str]:
+    url = reward.get("url")
+    if not isinstance(url, str):
+        return []
+    try:
+        parts = urlsplit(url)
+        fine = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
+    except ValueError:  # a port that is no number
+        fine = False
+    return [] if fine else [describe(f"{where}.url={url}", "is no address", "write http://127.0.0.1:8085")]
+
+
+def _bertscore(reward: dict[str, Any], where: str) -> list[str]:
+    found = []
+    if isinstance(text := reward.get("reference"), str) and "{prompt}" not in text:
+        found.append(describe(f"{where}.reference={text}", "says nothing of the prompt", "write {prompt} into it"))
+    if _number(baseline := reward.get("baseline")) and not 0 <= baseline < 1:
+        found.append(describe(f"{where}.baseline={baseline}", "must lie in [0, 1)", "null leaves scores as they are"))
+    return found

@@ -11,6 +11,8 @@ import pytest
 
 from src.rewards.check import check
 
+CONF = Path(__file__).parents[2] / "conf" / "reward"
+
 
 def problems(**reward) -> list[str]:
     return check({"reward": {"_target_": "src.rewards.clip.ClipReward", "backend": "transformers", **reward}})
@@ -41,3 +43,67 @@ def test_imports_nothing_heavy() -> None:
     code = ("import sys, src.rewards.check; "
             "sys.exit(any(name in sys.modules for name in ('torch', 'transformers', 'open_clip')))")
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def of(name: str, **options) -> list[str]:
+    """Problems of conf/reward/<name>.yaml with some options replaced."""
+    import yaml
+
+    node = yaml.safe_load((CONF / f"{name}.yaml").read_text())
+    return check({"reward": {**node, **options}})
+
+
+@pytest.mark.parametrize(("name", "options", "told"), [
+    ("jpeg_compressibility", {"quality": 0}, "reward.quality=0: must lie between 1 and 95"),
+    ("jpeg_compressibility", {"quality": 96}, "between 1 and 95"),
+    ("callable", {}, "reward.target=null"),
+    ("callable", {"target": "src.rewards.jpeg.JpegRewad"}, "Did you mean JpegReward?"),
+    ("callable", {"target": "src.rewards.jpeg.JpegReward", "device": "gpu"}, "reward.device=gpu: is no device"),
+    ("http", {"url": "localhost:80"}, "reward.url=localhost:80: is no address"),
+    ("http", {"url": "http://host:port"}, "is no address"),
+    ("http", {"timeout": 0}, "reward.timeout=0: must be at least"),
+    ("http", {"retries": -1}, "reward.retries=-1"),
+    ("mix", {}, "reward.parts=null: names rewards and their weights"),
+    ("mix", {"parts": {"clp": 1.0}}, "reward.parts.clp: there is no such reward. Did you mean clip?"),
+    ("mix", {"parts": {"clip": "much"}}, "reward.parts.clip=much: must be a number"),
+    ("mix", {"parts": {"clip": {"mean": 1}}}, "reward.parts.clip.weight: is missing"),
+    ("mix", {"parts": {"clip": {"weight": 1, "std": 0}}}, "reward.parts.clip.std=0: must be larger than 0"),
+    ("mix", {"parts": {"mix": 1}}, "there is no such reward"),
+    ("mix", {"parts": {"hps": 1}, "rewards": {"hps": {"_target_": "src.rewards.hps.HpsReward", "path": "no where"}}},
+     "reward.parts.hps.path=no where: there is no such folder"),
+    ("pick_score", {"path": "no where"}, "reward.path=no where"),
+    ("pick_score", {"processor": "no where"}, "reward.processor=no where"),
+    ("aesthetic", {"head": "no where"}, "reward.head=no where"),
+    ("image_reward", {"tokenizer": "no where"}, "reward.tokenizer=no where"),
+    ("bertscore", {"captioner": "no where"}, "reward.captioner=no where"),
+    ("bertscore", {"reference": "a picture"}, "write {prompt} into it"),
+    ("bertscore", {"baseline": 1.0}, "reward.baseline=1.0"),
+    ("bertscore", {"layer": -1}, "reward.layer=-1"),
+])
+def test_one_line_for_each_mistake(name: str, options: dict, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    lines = [line.replace("Write {", "write {") for line in of(name, **options)]
+    assert any(told in line for line in lines), lines
+
+
+def test_what_is_right_passes(tmp_path: Path) -> None:
+    assert of("jpeg_incompressibility") == of("http") == of("callable", target="torch.mean") == []
+    assert of("mix", parts={"clip": 1, "aesthetic": {"weight": -0.5, "mean": 5, "std": 0.6, "batch_size": 8}}) == []
+    file = tmp_path / "weights.pt"
+    file.touch()
+    assert of("hps", path=str(file)) == []
+
+
+def test_offline_says_how_to_fetch(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    told = "\n".join(of("image_reward"))
+    assert 'hf download THUDM/ImageReward --local-dir ImageReward --include "ImageReward.pt"' in told
+    assert "give reward.path=<folder>/ImageReward" in told and "google-bert/bert-base-uncased" in told
+
+
+def test_scorers_are_looked_at_too(tmp_path: Path) -> None:
+    node = {"_target_": "src.rewards.clip.ClipReward", "backend": "transformers", "path": str(tmp_path)}
+    told = check({"reward": None, "scorers": {"second": node, "none": None}})
+    assert len(told) == 1 and told[0].startswith("scorers.second.path=")
+    assert len(check({"reward": node, "scorers": {"same": node}})) == 1
