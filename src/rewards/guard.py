@@ -19,10 +19,12 @@ def checked_scores(reward: Reward, images: Tensor, prompts: Sequence[str], folde
     """`reward(images, prompts)` as float32 [B], on the pictures' device.
 
     Raises UserError if the reward raises, gives anything but one number per picture, or a number that is not finite;
-    the pictures and prompts concerned are then in `folder`/failed_reward.
+    the pictures and prompts concerned are then in `folder`/failed_reward. A reward's own UserError passes.
     """
     try:
         scores = reward(images, list(prompts))
+    except UserError:
+        raise  # it says itself what to do: a scorer that is gone, say
     except Exception as error:
         problem = f"raised {type(error).__name__}: {error}"
         raise _failure(reward, images, prompts, folder, problem, range(len(images)), _advice(error)) from error
