@@ -18,6 +18,10 @@ def run(argv: Sequence[str]) -> int:
             from src.core.hydra_flags import delegate
 
             return delegate(arguments)
+        if arguments.multirun:
+            from src.sweeps.launch import sweep
+
+            return sweep(arguments)
         checked = plan.make(arguments.overrides, arguments.roots, argv)
         from src.core.launch import launch
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from src.core.compose import CONF, ROOT
 from src.core.errors import UserError, did_you_mean
+from src.core.runfolder import sweep_named
 
 HYDRA_FLAGS = ("--multirun", "-m", "--cfg", "-c", "--info", "-i", "--resolve", "--package", "-p", "--hydra-help",
                "--version", "--shell-completion", "-sc")
@@ -20,7 +21,8 @@ Parts to choose from (group=option):
 {groups}
 Keys of every run:  seed  name  mode=train|eval|sample  resume=auto|<folder>  ckpt=latest|<file>  output_dir  run_dir
 Deeper keys:        method.<key>  trainer.max_epochs  ...   --cfg job lists them all, --cfg job -p method one part
-Several runs:       -m seed=0,1,2                           Hydra's own help: --hydra-help
+Several runs:       sweep=<name>  -m seed=0,1,2  jobs=2 at a time  resume=auto  hydra/sweeper=random|optuna
+Hydra's own help:   --hydra-help
 """
 GROUPS = ("method", "model", "data", "reward", "scorers", "objective", "trainer", "logger", "debug", "experiment",
           "sweep")
@@ -51,9 +53,10 @@ def parse(argv: Sequence[str]) -> Arguments:
             found.help = True
         elif word in ("--config-dir", "-cd") and words:
             found.roots.append(_folder(words.pop(0)))
+        elif word in ("--multirun", "-m"):
+            found.multirun = True
         elif word in HYDRA_FLAGS:
             found.hydra = True
-            found.multirun |= word in ("--multirun", "-m")
             found.composes &= word not in ("--hydra-help", "--version", "--shell-completion", "-sc")
             takes_value = word in ("--cfg", "-c", "--package", "-p") or (word in ("--info", "-i") and _is_word(words))
             found.flags += [word, *(words[:1] if takes_value else [])]
@@ -63,9 +66,9 @@ def parse(argv: Sequence[str]) -> Arguments:
                             did_you_mean(word, ["--help", "--config-dir", *HYDRA_FLAGS], show_all=0))
         else:
             found.overrides.append(word)
-    if any(word.startswith("sweep=") for word in found.overrides) and "hydra.mode=RUN" not in found.overrides:
-        found.hydra = found.multirun = True
-        found.flags.append("--multirun")
+    found.multirun |= sweep_named(found.overrides) is not None or any(
+        word.startswith("sweep=") and word not in ("sweep=", "sweep=null", "sweep=none") for word in found.overrides)
+    found.multirun &= "hydra.mode=RUN" not in found.overrides  # one job of a sweep
     return found
 
 

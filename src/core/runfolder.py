@@ -13,6 +13,7 @@ import yaml
 from src.core.errors import UserError
 
 ENV = "B2_RUN_DIR"
+SWEEP_FILE = "sweep.json"  # in the folder of a sweep; its runs lie below
 FIRST_FILES = {"config.yaml", "overrides.txt", "env.json", "metrics.json", "wandb_id.txt", ".lock"}
 
 
@@ -32,7 +33,7 @@ def choose(cfg: Mapping[str, Any], method: str, hydra_run_dir: str | None) -> Pa
     name = "" if cfg.get("name") is None else "_" + re.sub(r"[^\w.-]+", "-", str(cfg["name"]))
     stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
     path = (Path(cfg["output_dir"]) / "runs" / f"{stamp}_{method}{mode}{name}").absolute()
-    return _first_free(path)
+    return first_free(path)
 
 
 def check_writable(path: Path) -> None:
@@ -150,13 +151,27 @@ def is_locked(path: Path) -> bool:
     return False
 
 
-def _first_free(path: Path) -> Path:
+def first_free(path: Path) -> Path:
     """Two runs may start within one second."""
     count, free = 1, path
     while free.exists():
         count += 1
         free = path.with_name(f"{path.name}_{count}")
     return free
+
+
+def sweep_of(run: Path) -> Path | None:
+    """The folder of the sweep that a run is part of."""
+    return run.parent if (run.parent / SWEEP_FILE).is_file() else None
+
+
+def sweep_named(overrides: Iterable[str]) -> Path | None:
+    """The sweep's folder that ``resume=`` names, if it is one's."""
+    for text in overrides:
+        key, _, value = text.partition("=")
+        if key == "resume" and value and (Path(value) / SWEEP_FILE).is_file():
+            return Path(value).absolute()
+    return None
 
 
 def short(path: Path) -> Path:

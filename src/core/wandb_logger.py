@@ -11,6 +11,7 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.loggers.logger import rank_zero_experiment
 
 from src.core import console
+from src.core.runfolder import sweep_of
 
 ID_FILE = "wandb_id.txt"
 ANSWER_SECONDS = 15.0  # longest wait for the server at the start
@@ -36,6 +37,8 @@ class WandbRun(WandbLogger):
             file.write_text(secrets.token_hex(4))
         self._id = self._wandb_init["id"] = file.read_text().strip() if file.is_file() else None
         self._name = self._wandb_init["name"] = folder.name
+        if (sweep := sweep_of(folder)) and self._wandb_init.get("group") is None:
+            self._wandb_init["group"] = sweep.name  # the runs of a sweep are one group
         self._wandb_init["config"] = config
 
     @property
