@@ -223,11 +223,13 @@ class B2DiffuRL(Collecting, Evaluating, L.LightningModule):
         rows, pictures = self.prompts_per_stage, self.prompts_per_stage * self.branches
         first, last = self.interval_of(0), self.interval_of(self.stages - 1)
         guided = 2 if self.guidance_scale > 1 else 1
+        kl = f", KL to the pretrained policy x {self.objective.kl_weight:g}" if self.objective.kl_weight else ""
         cost = [guided * rows * (self.steps - s + self.branches * s) for s in (first, last)]
         return [
             ("model", f"{self.model.name}, {self.model.adapter}"),
             ("prompts", repr(self.prompts)),
             ("reward", f"{self.reward.identity()}; evaluated by {', '.join(self.scorers)}"),
+            ("objective", f"{type(self.objective).__name__}{kl}"),
             ("a stage", f"{rows} trunks x {self.branches} branches = {pictures} pictures and reward queries, "
                         f"last {first} to {last} of {self.steps} steps trained"),
             ("its cost", f"{cost[0]:,} to {cost[1]:,} UNet evaluations for sampling, "
