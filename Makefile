@@ -7,7 +7,7 @@ ARGS   ?=
 WHAT   := -e ".[dev,tensorboard,openclip]"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-all tiny-sd bench lint doctor dashboard clean
+.PHONY: help setup run pskd test test-all tiny-sd bench lint doctor dashboard clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,6 +16,9 @@ setup: $(STAMP)  ## make the virtual environment and install everything into it
 
 run: $(STAMP)  ## set up what is missing, then train: B2-DiffuRL on the embedded model (ARGS="key=value ...")
 	@$(BIN)/python -m src.run method=b2diffurl reward=clip $(ARGS)
+
+pskd: $(STAMP)  ## train PS-KD on the embedded emoji pictures (ARGS="key=value ...")
+	@$(BIN)/python -m src.run method=pskd $(ARGS)
 
 test: $(STAMP)  ## set up what is missing, then run the tests (under ten minutes on two cores)
 	@$(BIN)/python -m pytest -m "not slow and not gpu"
@@ -26,9 +29,11 @@ test-all: $(STAMP)  ## the slow tests too
 tiny-sd: $(STAMP)  ## train the embedded Stable Diffusion anew (about 40 minutes on two cores; replaces its weights)
 	@for part in verifier clip autoencoder unet; do $(BIN)/python -m src.run method=tiny_$$part $(ARGS) || exit 1; done
 
-bench: $(STAMP)  ## measure: share of a stage spent in the models, branches in one batch against a loop
+bench: $(STAMP)  ## measure: B2's stage and branches, PS-KD's step and loader (about 20 minutes on two cores)
 	@$(BIN)/python -m src.bench.stage_share
 	@$(BIN)/python -m src.bench.branching
+	@$(BIN)/python -m src.bench.pskd_loader
+	@$(BIN)/python -m src.bench.pskd_step
 
 lint: $(STAMP)  ## check the style with ruff
 	@$(BIN)/ruff check .

@@ -1,0 +1,55 @@
+"""Lightning glue of what outlives the process: checkpoints, the exported network, and what is said about the run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from src.core import results
+from src.core.errors import UserError
+
+
+class Keeping:
+    """The part of the method that is read by the next process, or by people."""
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["classifier"] = {"loss": self.loss.state_dict(), "clock": self.clock.state_dict(),
+                                    "classes": list(self.data.classes)}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        state = checkpoint["classifier"]
+        if state["classes"] != list(self.data.classes):
+            raise UserError(f"data={self.data.name}", f"the checkpoint's {len(state['classes'])} classes are not this "
+                            f"data's {len(self.data.classes)}", "use the data and labels it was trained with")
+        if self.trainer.state.fn == "fit":
+            self.clock.load_state_dict(state["clock"])
+            self._pending = state["loss"]
+
+    def on_fit_start(self) -> None:
+        """After the weights are restored, which a memory may need."""
+        if (state := self.__dict__.pop("_pending", None)) is not None:
+            self.loss.load_state_dict(state)
+
+    def on_fit_end(self) -> None:
+        self.loss.close()
+
+    def export(self, folder: Path) -> None:
+        """config.json and model.safetensors as timm reads them, with a model card."""
+        self.model.export(folder, self.deployed, classes=list(self.data.classes), mean=self.data.mean,
+                          std=self.data.std, size=self.data.size, method=self.loss.describe(),
+                          data=self.data.describe(), command=str(results.read(self.run_dir).get("command") or ""),
+                          figures=self.figures)
+
+    def banner(self) -> list[tuple[str, str]]:
+        batch = f"{self.batch_size} pictures a batch"
+        return [("model", self.model.identity()), ("data", self.data.describe()), ("loss", self.loss.describe()),
+                ("the run", f"{self.epochs} epochs, {batch}, SGD {self.lr} ({self.lr_schedule}), "
+                            f"weight decay {self.weight_decay}" + self._extras())]
+
+    def _extras(self) -> str:
+        mixing = f", {self.mixing} with probability {self.mixing_probability}" if self.mixing != "none" else ""
+        return mixing + (f", averaged weights ({self.ema_decay})" if self.ema_decay else "") + (
+            ", compiled" if self.wants_compile else "")
+
+    def identity(self) -> dict[str, str | int]:
+        return {"method": type(self.loss).__name__.lower(), "model": self.model.identity(), "data": self.data.name}
