@@ -19,19 +19,12 @@ from src.methods.b2diffurl.evaluating import Evaluating
 from src.methods.b2diffurl.module import B2DiffuRL
 from tests.methods.b2diffurl.conftest import Runner, summary
 from tests.methods.b2diffurl.rewards import Redness
+from tests.plain import plainly
 
 
 def untimed(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if "seconds" not in name and name not in ("command", "status")}
 
-
-def plainly(value: Any) -> Any:
-    """Tensors as lists, so that == compares their bits."""
-    if isinstance(value, torch.Tensor):
-        return value.tolist()
-    if isinstance(value, dict):
-        return {key: plainly(item) for key, item in value.items()}
-    return [plainly(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def outcome(folder: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from src.run import run
+from tests.plain import plainly
 
 CONF = Path(__file__).parent / "conf"
 
@@ -51,12 +52,3 @@ class Runner:
         return {"weights": plainly(stored["state_dict"]), "optimizer": plainly(stored["optimizer_states"]),
                 "loss": plainly(stored["classifier"]["loss"]), "rows": self.rows(), "figures": figures,
                 "export": plainly(load_file(self.folder / "export" / "model.safetensors"))}
-
-
-def plainly(value: Any) -> Any:
-    """Tensors as lists, so that == compares their bits."""
-    if isinstance(value, torch.Tensor):
-        return value.tolist()
-    if isinstance(value, dict):
-        return {key: plainly(item) for key, item in value.items()}
-    return [plainly(item) for item in value] if isinstance(value, list | tuple) else value
