@@ -28,7 +28,8 @@ def target_problem(target: str, option: str = "reward.target") -> str | None:
     names = _names(file)
     if names is None or rest[0] in names:
         return None
-    return describe(f"{option}={target}", f"{file} has no {rest[0]}", did_you_mean(rest[0], names))
+    own = _names(file, imports=False) or names
+    return describe(f"{option}={target}", f"{file} has no {rest[0]}", did_you_mean(rest[0], own))
 
 
 def _locate(parts: list[str]) -> tuple[Path | None, list[str], list[Path]]:
@@ -69,13 +70,14 @@ def _modules(folder: Path) -> list[str]:
             and (place.suffix == ".py" or (place / "__init__.py").is_file())]
 
 
-def _names(file: Path) -> set[str] | None:
+def _names(file: Path, imports: bool = True) -> set[str] | None:
     """What a module defines or imports at its top level; None if that cannot be read off (`import *`, no source)."""
     try:
         tree = ast.parse(file.read_text(encoding="utf-8"))
     except (SyntaxError, UnicodeDecodeError, OSError):
         return None
-    names = {name for node in _top_level(tree) for name in _defined(node)}
+    nodes = [node for node in _top_level(tree) if imports or not isinstance(node, ast.Import | ast.ImportFrom)]
+    names = {name for node in nodes for name in _defined(node)}
     return None if names & {"*", "__getattr__"} else names
 
 

@@ -8,6 +8,7 @@ password: it listens to this machine alone unless host= says otherwise, and then
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import threading
 from collections.abc import Sequence
@@ -31,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         sys.stderr.write("".join(f"{line}\n" for line in error.lines()))
         return BAD_INPUT
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background jobs would ignore the first
+        signal.signal(number, signal.default_int_handler)
     host, port = server.server_address[:2]
     sys.stdout.write(f"{server.reward.identity()} at http://{host}:{port}, Ctrl-C ends it\n")
     sys.stdout.flush()

@@ -128,7 +128,8 @@ def test_a_port_in_use() -> None:
         make_server(reward, "cpu", "127.0.0.1", int(url.rpartition(":")[2]))
 
 
-def test_as_a_process() -> None:
+@pytest.mark.parametrize("ended_by", [signal.SIGINT, signal.SIGTERM])
+def test_as_a_process(ended_by: signal.Signals) -> None:
     command = [sys.executable, "-m", "src.rewards.server", "reward=jpeg_compressibility", "port=0", "device=cpu"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True,
                                env=os.environ | {"OMP_NUM_THREADS": "1"})
@@ -137,7 +138,7 @@ def test_as_a_process() -> None:
         scores = HttpReward(url=url).load("cpu")(IMAGES, PROMPTS)
         assert torch.equal(scores, JpegReward(want="small", name="x")(IMAGES, PROMPTS))
     finally:
-        process.send_signal(signal.SIGINT)
+        process.send_signal(ended_by)
         deadline = time.time() + 30
         while process.poll() is None and time.time() < deadline:
             time.sleep(0.05)
