@@ -4,10 +4,11 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 ARGS   ?=
-WHAT   := -e ".[dev,tensorboard,openclip]"
+S      ?= b2_small_grid
+WHAT   := -e ".[dev,tensorboard,openclip,sweeps]"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run pskd test test-all tiny-sd bench lint doctor dashboard clean
+.PHONY: help setup run pskd sweep test test-all tiny-sd bench lint doctor dashboard clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +20,9 @@ run: $(STAMP)  ## set up what is missing, then train: B2-DiffuRL on the embedded
 
 pskd: $(STAMP)  ## train PS-KD on the embedded emoji pictures (ARGS="key=value ...")
 	@$(BIN)/python -m src.run method=pskd $(ARGS)
+
+sweep: $(STAMP)  ## a small grid on the embedded model, or S=<name> of experiments/sweep (ARGS="jobs=4 ...")
+	@$(BIN)/python -m src.run sweep=$(S) $(ARGS)
 
 test: $(STAMP)  ## set up what is missing, then run the tests (under ten minutes on two cores)
 	@$(BIN)/python -m pytest -m "not slow and not gpu"

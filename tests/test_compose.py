@@ -41,7 +41,8 @@ def every_option() -> list[list[str]]:
     options = []
     for root in (ROOT / "conf", ROOT / "experiments"):
         for file in sorted(root.rglob("*.yaml")):
-            group, _, option = file.relative_to(root).with_suffix("").as_posix().partition("/")
+            name = file.relative_to(root).with_suffix("").as_posix()
+            group, _, option = name.rpartition("/") if name.startswith("hydra/") else name.partition("/")
             if option and not f"{group}/{option}".startswith(BY_CHOICE):
                 options.append([f"{group}={option}", *COMPANIONS.get(f"{group}={option}", [])])
     methods = [file.stem for file in sorted((ROOT / "conf" / "method").glob("*.yaml"))]

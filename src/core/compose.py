@@ -10,6 +10,7 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Override
@@ -57,6 +58,7 @@ def config_roots(extra: Sequence[Path] = ()) -> Iterator[ConfigLoader]:
     """Hydra initialised on ``conf/``, ``experiments/`` and ``extra``; yields the loader that knows the options."""
     Plugins.instance().register(SecondRoot)
     options.register()
+    _replace_basic()
     before = list(SecondRoot.roots)
     SecondRoot.roots = before + [Path(root).resolve() for root in extra]
     try:
@@ -84,6 +86,12 @@ def compose(given: Sequence[str], extra: Sequence[Path] = (), sweep: bool = Fals
     with open_dict(cfg):
         hydra = cfg.pop("hydra")
     return Composed(cfg, dict(hydra.runtime.choices), hydra, words.problems)
+
+
+def _replace_basic() -> None:
+    """What a sweep gets where nothing is chosen; an override in config.yaml would win over one in a sweep's file."""
+    for group, name in (("hydra/sweeper", "grid"), ("hydra/launcher", "local")):
+        ConfigStore.instance().store(group=group, name="basic", node={"defaults": [name]}, provider="house")
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:

@@ -71,7 +71,7 @@ class Words:
 
     def _parse(self, text: str, sweep: bool) -> Override | None:
         try:
-            item = OverridesParser.create().parse_override(text)
+            item = OverridesParser.create(self.loader).parse_overrides([text])[0]
         except HydraException as error:
             rule = f"this is not a valid key=value ({str(error).splitlines()[0]})"
             self.problems.append(describe(text, rule, "quote lists: 'key=[a,b]'"))

@@ -21,7 +21,7 @@ def sweep(arguments: Arguments) -> int:
     lock = _open(folder)
     try:
         record.refresh(folder)
-        total = setup.sweeper.begin(setup.space, record, folder, record.base)
+        total = setup.sweeper.begin(setup.space, record, folder)
         finished = sum(job.status == "finished" for job in record.jobs)
         record.complete = False
         record.save(folder)

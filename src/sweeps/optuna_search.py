@@ -37,12 +37,16 @@ class OptunaSearch:
         self.n_trials, self.seed, self.sampler, self.storage = n_trials, seed, sampler, storage
         self.params = params or {}
 
-    def begin(self, space: Space, record: Record, folder: Path, base: list[str]) -> int:
+    def check(self, space: Space, record: Record) -> None:
+        """A search needs Optuna and an aim."""
+        _optuna()
+        if record.metric is None or record.direction is None:
+            raise UserError("optimized_metric=null", "a search must know which figure to improve",
+                            "add optimized_metric=test/top1_err, say, and optimized_direction=minimize")
+
+    def begin(self, space: Space, record: Record, folder: Path) -> int:
         """Open the study; trials that were interrupted are taken up first."""
         optuna = _optuna()
-        if record.direction is None:
-            raise UserError("optimized_direction=null", "a search must know what is better",
-                            "add optimized_direction=maximize or optimized_direction=minimize")
         self._space, self._record = space, record
         self._study: Study = optuna.create_study(
             storage=self.storage or f"sqlite:///{folder / 'optuna.db'}", study_name=STUDY if not self.storage

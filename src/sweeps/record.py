@@ -88,8 +88,8 @@ def load(folder: Path) -> Record:
 def folder_name(number: int, values: Values) -> str:
     """``03_lr-0.1_seed-0``: sorts by number, tells the values, and holds nothing that Hydra would read as syntax."""
     names = short_names(list(values))
-    parts = [f"{names[key].split('.')[-1]}-{value}" for key, value in values.items()]
-    text = re.sub(r"[^\w.+-]+", "-", "_".join([f"{number:03d}", *parts]))
+    parts = [f"{names[key]}-{re.sub(r'[^a-zA-Z0-9_.+-]+', '-', value).strip('-')}" for key, value in values.items()]
+    text = re.sub(r"[^a-zA-Z0-9_.+-]", "-", "_".join([f"{number:03d}", *parts]))
     return text[:LONGEST_NAME].rstrip(".-_")
 
 

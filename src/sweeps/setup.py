@@ -55,6 +55,7 @@ def prepare(arguments: Arguments) -> Setup:
     cfg = composed.cfg
     fresh = Record([text for text in given if resume.key(text) not in ("resume", "sweep_dir")], base, roots,
                    parts[0].kind, *_aim(cfg))
+    parts[0].check(varied, fresh)
     folder = folder or _earlier(cfg, fresh)
     check_space(varied, base, paths)
     found = folder or _fresh_folder(composed, given)

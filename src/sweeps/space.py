@@ -67,7 +67,6 @@ def read(params: Mapping[str, Any], given: Sequence[str], loader: ConfigLoader) 
     """
     items = {str(key).lstrip("+"): _parse(f"{key}={_text(value)}", loader) for key, value in params.items()}
     for item in (_parse(text, loader) for text in given):
-        items.pop(item.key_or_group, None)
         items[item.key_or_group] = item
     space = {item.get_key_element(): _dimension(item) for item in items.values() if item.is_sweep_override()}
     return space, [item.input_line for item in items.values() if not item.is_sweep_override()]
@@ -75,7 +74,7 @@ def read(params: Mapping[str, Any], given: Sequence[str], loader: ConfigLoader) 
 
 def _parse(text: str, loader: ConfigLoader) -> Override:
     try:
-        return OverridesParser.create(config_loader=loader).parse_override(text)
+        return OverridesParser.create(config_loader=loader).parse_overrides([text])[0]
     except HydraException as error:
         raise UserError(text, f"this is not a valid key=values ({str(error).splitlines()[0]})",
                         "write seed=0,1,2 or method.lr=interval(1e-4,1e-2)") from error

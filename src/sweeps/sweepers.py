@@ -19,7 +19,10 @@ class Sweeper(Protocol):
 
     kind: str
 
-    def begin(self, space: Space, record: Record, folder: Path, base: list[str]) -> int:
+    def check(self, space: Space, record: Record) -> None:
+        """Raise ``UserError`` if this cannot be; creates nothing."""
+
+    def begin(self, space: Space, record: Record, folder: Path) -> int:
         """Get ready in the sweep's folder; the number of jobs that there will be in all."""
 
     def ask(self) -> Job | None:
@@ -34,7 +37,10 @@ class _Listed:
 
     kind = ""
 
-    def begin(self, space: Space, record: Record, folder: Path, base: list[str]) -> int:
+    def check(self, space: Space, record: Record) -> None:
+        self.points(space)
+
+    def begin(self, space: Space, record: Record, folder: Path) -> int:
         jobs = [record.job(values) for values in self.points(space)]
         self._waiting = [job for job in jobs if job.status != "finished"]
         return len(jobs)

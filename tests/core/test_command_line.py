@@ -6,7 +6,6 @@ import sys
 
 import pytest
 
-from src.core import command_line
 from src.core.compose import ROOT
 
 WRONG = {
@@ -110,40 +109,3 @@ def test_hydra_flags_still_work(toy):
 def test_hydra_run_dir_names_the_folder(toy, tmp_path):
     assert toy(f"hydra.run.dir={tmp_path / 'here'}", "trainer.max_epochs=1") == 0
     assert (tmp_path / "here" / "metrics.json").is_file() and not toy.folders
-
-
-def test_each_run_of_a_sweep_is_a_process_of_its_own(toy, monkeypatch):
-    commands = []
-
-    def fake(command: list[str], check: bool) -> subprocess.CompletedProcess:
-        commands.append(command)
-        return subprocess.CompletedProcess(command, len(commands) - 1)
-
-    monkeypatch.setattr("src.core.hydra_flags.subprocess.run", fake)
-    assert toy("-m", "seed=0,1", "method.lr=0.1") == 1  # the largest exit code
-    assert ["seed=0" in command for command in commands] == [True, False]
-    assert all("hydra.mode=RUN" in command and "method.lr=0.1" in command for command in commands)
-    folders = [next(word for word in command if word.startswith("hydra.run.dir=")) for command in commands]
-    assert folders[0].endswith("/0") and folders[1].endswith("/1")
-
-
-def test_mistakes_in_a_sweep_are_told_before_it_starts(toy, capsys):
-    assert toy("-m", "seed=0,1", "reward=clip,clop", "method.widht=2") == 2
-    error = capsys.readouterr().err
-    assert "reward=clop" in error and "Did you mean method.width?" in error and not toy.output.exists()
-
-
-def test_named_sweep_starts_itself_once(toy, monkeypatch, tmp_path):
-    (tmp_path / "sweep").mkdir()
-    (tmp_path / "sweep" / "two.yaml").write_text(
-        "# @package _global_\nhydra:\n  mode: MULTIRUN\n  sweeper:\n    params:\n      seed: 0,1\n")
-    commands = []
-
-    def fake(command: list[str], check: bool) -> subprocess.CompletedProcess:
-        commands.append(command)
-        return subprocess.CompletedProcess(command, 0)
-
-    monkeypatch.setattr("src.core.hydra_flags.subprocess.run", fake)
-    assert toy("--config-dir", str(tmp_path), "sweep=two") == 0
-    assert ["seed=1" in command for command in commands] == [False, True]
-    assert not any(command_line.parse(command[3:]).hydra for command in commands)
