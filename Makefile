@@ -8,10 +8,10 @@ S      ?= b2_small_grid
 WHAT   := -e ".[dev,tensorboard,openclip,sweeps]"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run pskd sweep test test-all tiny-sd bench lint doctor dashboard clean
+.PHONY: help setup run pskd sweep test test-all reward-server tiny-sd bench lint doctor dashboard clean
 
 help:  ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP)  ## make the virtual environment and install everything into it
 
@@ -29,6 +29,9 @@ test: $(STAMP)  ## set up what is missing, then run the tests (under ten minutes
 
 test-all: $(STAMP)  ## the slow tests too
 	@$(BIN)/python -m pytest
+
+reward-server: $(STAMP)  ## serve a reward to runs with reward=http (ARGS="reward=hps port=8085 host=0.0.0.0")
+	@$(BIN)/python -m src.rewards.server $(or $(ARGS),reward=clip port=8085)
 
 tiny-sd: $(STAMP)  ## train the embedded Stable Diffusion anew (about 40 minutes on two cores; replaces its weights)
 	@for part in verifier clip autoencoder unet; do $(BIN)/python -m src.run method=tiny_$$part $(ARGS) || exit 1; done

@@ -13,7 +13,8 @@ HYDRA_FLAGS = ("--multirun", "-m", "--cfg", "-c", "--info", "-i", "--resolve", "
 HELP = """\
 python -m src.run [key=value ...]            trains; `make run` is the same with everything set up first
 
-  python -m src.run method=b2diffurl reward=clip      python -m src.run debug=tiny          every phase, < 1 minute
+  python -m src.run method=b2diffurl reward=clip      python -m src.run method=pskd         classifiers, on pictures
+  python -m src.run debug=tiny  every phase, < 1 min  python -m src.run sweep=pskd_alpha    many runs and their table
   python -m src.run resume=auto                       python -m src.run mode=eval ckpt=latest
   python -m src.run mode=sample ckpt=latest prompts='["a red circle above a blue square"]'
 
