@@ -77,8 +77,10 @@ def help_text(roots: Sequence[Path] = ()) -> str:
     """The answer to ``--help``; reads folder listings only."""
     lines = []
     for group in GROUPS:
-        names = sorted({path.stem for root in (CONF, ROOT / "experiments", *roots)
-                        for path in (root / group).glob("*.yaml")} - {"none"})
+        pattern = "**/*.yaml" if group == "experiment" else "*.yaml"  # elsewhere, folders hold overlays
+        names = sorted({path.relative_to(root / group).with_suffix("").as_posix()
+                        for root in (CONF, ROOT / "experiments", *roots)
+                        for path in (root / group).glob(pattern)} - {"none"})
         if names:
             lines.append(f"  {group:<11}{', '.join(names)}")
     return HELP.format(groups="\n".join(lines))
