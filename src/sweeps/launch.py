@@ -46,9 +46,10 @@ def _open(folder: Path) -> IO[str] | None:
 
 def _announce(setup: Setup, total: int, finished: int) -> None:
     keys = short_names(list(setup.space)).values()
-    done = f", {finished} of them finished" if finished else ""
-    at_once = f", {setup.launcher.places} at a time" if setup.launcher.places > 1 else ""
-    console.note(f"Sweep of {total} runs over {', '.join(keys) or 'nothing'}{done}{at_once}: "
+    words = [f"{finished} finished"] if finished else []
+    words += [f"{setup.launcher.places} at a time"] if setup.launcher.places > 1 else []
+    more = f" ({', '.join(words)})" if words else ""
+    console.note(f"Sweep of {total} runs over {', '.join(keys) or 'nothing'}{more}: "
                  f"{runfolder.short(setup.folder)}")
 
 

@@ -37,19 +37,22 @@ def _parameters(found: Rows, rows: Sequence[Row], keys: list[str], file: Path) -
     columns = min(COLUMNS, len(keys))
     lines = math.ceil(len(keys) / columns)
     names = short_names(keys)
-    with style.page(file, 3.9 * columns + 0.4, 3.0 * lines, lines, columns, sharey=True) as (_, grid):
+    with style.page(file, 3.9 * columns + 0.4, 3.0 * lines, lines, columns, sharey=True) as (figure, grid):
+        if found.kind == "grid":
+            figure.supxlabel("dots: runs, line: mean, bar: ± 1 standard deviation over the runs of a value", x=0.99,
+                             ha="right", fontsize=7)
         for axes in grid.flat[len(keys):]:
             axes.set_visible(False)
         for axes, key in zip(grid.flat, keys, strict=False):
             other = next((one for one in keys if one != key), None) if len(keys) == 2 else None
-            _panel(axes, rows, key, other, names)
+            _panel(axes, rows, key, other, names, means=found.kind == "grid")
             axes.set_xlabel(key.lstrip("+~"))
         for line in grid:
             line[0].set_ylabel(found.metric)
     return file
 
 
-def _panel(axes: Axes, rows: Sequence[Row], key: str, other: str | None, names: dict[str, str]) -> None:
+def _panel(axes: Axes, rows: Sequence[Row], key: str, other: str | None, names: dict[str, str], means: bool) -> None:
     places, ticks = _places(axes, [row.values.get(key, str(row.seed)) for row in rows])
     groups: dict[str, list[Row]] = {}
     for row in rows:
@@ -59,7 +62,7 @@ def _panel(axes: Axes, rows: Sequence[Row], key: str, other: str | None, names: 
     for place, (value, some) in enumerate(sorted(groups.items(), key=lambda pair: _number(pair[0]) or 0.0)):
         label = f"{names[other]} = {value}" if other and len(groups) > 1 else None
         _line(axes, some, [places[row.values.get(key, str(row.seed))] for row in some], style.colour(place), label,
-              joined=not ticks)
+              joined=not ticks, means=means)
     if ticks:
         axes.set_xticks(range(len(ticks)), ticks, rotation=30 if max(map(len, ticks)) > 8 else 0,
                         ha="right" if max(map(len, ticks)) > 8 else "center")
@@ -69,19 +72,21 @@ def _panel(axes: Axes, rows: Sequence[Row], key: str, other: str | None, names: 
 
 
 def _line(axes: Axes, rows: Sequence[Row], places: Sequence[float], colour: str, label: str | None,
-          joined: bool) -> None:
-    """Every run as a dot; the mean of each value with its standard deviation, where values repeat."""
+          joined: bool, means: bool) -> None:
+    """Every run as a dot; of a grid the mean of each value with its standard deviation, where values repeat.
+
+    Of a search a mean would say little: it looks where it has found good values before.
+    """
     values: dict[float, list[float]] = {}
     for place, row in zip(places, rows, strict=True):
         values.setdefault(place, []).append(row.objective or 0.0)
-    many = len(values) > 12 and len(values) > 0.8 * len(rows)  # drawn at random: hardly a value twice
-    means = [(place, spread(some)) for place, some in sorted(values.items())]
-    repeated = any(cell.std is not None for _, cell in means)
+    spreads = [(place, spread(some)) for place, some in sorted(values.items())]
+    repeated = means and any(cell.std is not None for _, cell in spreads)
     axes.plot(places, [row.objective for row in rows], "o", color=colour, markersize=4, markeredgewidth=0,
-              alpha=0.4 if repeated else 0.9, label=label if many else None)
-    if not many:
-        cells = [cell for _, cell in means]
-        axes.errorbar([place for place, _ in means], [cell.mean for cell in cells], [cell.std or 0 for cell in cells],
+              alpha=0.4 if repeated else 0.9, label=None if means else label)
+    if means:
+        cells = [cell for _, cell in spreads]
+        axes.errorbar([place for place, _ in spreads], [cell.mean for cell in cells], [cell.std or 0 for cell in cells],
                       color=colour, fmt="-" if joined else "_", markersize=14, capsize=3 * repeated, label=label)
 
 

@@ -122,8 +122,9 @@ class Pool:
 def _handling(stop: Callable[[int], None]) -> Iterator[None]:
     """Signals go to ``stop`` inside the block."""
     before = {signum: signal.getsignal(signum) for signum in SIGNALS}
-    for signum in SIGNALS:
-        signal.signal(signum, lambda number, _: stop(number))
+    for signum, handler in before.items():
+        if signum != signal.SIGHUP or handler != signal.SIG_IGN:  # nohup means it
+            signal.signal(signum, lambda number, _: stop(number))
     try:
         yield
     finally:

@@ -54,7 +54,7 @@ class Submitit:
     def start(self, command: list[str], folder: Path, log: Path) -> Running:
         """Submit one job."""
         self._executor.update_parameters(name=folder.name[:40])
-        return Submitted(self._executor.submit(Task(command, folder, log)))
+        return Submitted(self._executor.submit(Task(command, folder, log)), log)
 
 
 class Task:
@@ -82,15 +82,18 @@ class Task:
 class Submitted:
     """A job in SLURM's hands."""
 
-    def __init__(self, job: Any) -> None:
-        self._job = job
+    def __init__(self, job: Any, log: Path) -> None:
+        self._job, self._log = job, log
 
     def code(self) -> int | None:
         if not self._job.done():
             return None
         try:
             return max(self._job.results(), key=abs)
-        except Exception:  # cancelled, or its node died: submitit raises what it knows, the run's log says the rest
+        except Exception as error:  # cancelled, or its node died: submitit raises what it knows
+            self._log.parent.mkdir(parents=True, exist_ok=True)
+            with self._log.open("a") as log:
+                log.write(f"error: {str(error).strip().rpartition(chr(10))[2] or type(error).__name__}\n")
             return 1
 
     def stop(self, signum: int) -> None:
