@@ -53,6 +53,30 @@ def test_another_pipeline(sd_folder: Path, tmp_path: Path) -> None:
     assert "model_index.json" in problems(path=str(other))[0]
 
 
+@pytest.mark.parametrize(("name", "words"), [("StableDiffusionXLPipeline", "two text encoders"),
+                                             ("StableDiffusionInpaintPipeline", "a mask")])
+def test_relatives_are_told_apart(sd_folder: Path, tmp_path: Path, name: str, words: str) -> None:
+    other = shutil.copytree(sd_folder, tmp_path / "other")
+    index = other / "model_index.json"
+    index.write_text(index.read_text().replace("StableDiffusionPipeline", name))
+    (told,) = problems(path=str(other))
+    assert name in told and words in told and "Give a StableDiffusionPipeline" in told
+
+
+@pytest.mark.parametrize(("dtype", "trainer", "words"), [
+    ("bfloat16", {"precision": "bf16-true"}, "trainer.precision=bf16-true"),
+    ("float32", {"precision": "16-mixed"}, "model.dtype=bfloat16"),
+    ("float16", {"precision": "32-true", "accelerator": "cpu"}, "trainer=gpu"),
+    ("float16", {"precision": "32-true", "accelerator": "gpu"}, None),
+    ("bfloat16", {"precision": "32-true", "accelerator": "cpu"}, None),
+    ("bfloat16", {"precision": 32}, None),
+])
+def test_precision_that_contradicts(sd_folder: Path, dtype: str, trainer: dict, words: str | None) -> None:
+    model = {"_target_": "src.models.diffusion.DiffusionModel", "name": "x", "path": str(sd_folder), "dtype": dtype}
+    told = check({"model": model, "trainer": trainer})
+    assert len(told) == (words is not None) and (words is None or words in told[0])
+
+
 def test_hub_id_without_a_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
