@@ -17,7 +17,7 @@ from tests.methods.b2diffurl.conftest import Runner, summary
 
 GUIDANCE, STEPS = 3.0, 4  # of the experiment `standin`
 PROMPTS = ["a red cat", "two cats"]
-PLOTS = {"rewards", "diversity", "selection", "variance", "interval", "policy"}
+PLOTS = {"rewards", "diversity", "vendi", "selection", "variance", "interval", "policy"}
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_metrics_json_has_the_names_that_are_promised(trained: Path) -> None:
     found = summary(trained)
     assert (found["method"], found["status"]) == ("b2diffurl", "finished") and found["seconds"] > 0
     figures = [f"{split}/{name}" for split in ("eval", "heldout") for name in ("clip", "judge", "all_right")]
-    figures += ["diversity/latent", "diversity/latent_heldout"]
+    figures += [f"diversity/{measure}{split}" for measure in ("latent", "vendi") for split in ("", "_heldout")]
     for name in figures:
         assert isinstance(found[f"{name}_before"], float) and isinstance(found[f"{name}_after"], float), name
     assert found["cost/reward_queries"] == 18 and found["cost/unet_evaluations"] > 0

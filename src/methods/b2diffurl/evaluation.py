@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import LongTensor, Tensor
 
+from src.methods.b2diffurl.diversity import vendi_score
+
 EVALUATION_STAGE = -1  # a noise stream that no training stage uses
 SPLITS = {"eval": "training prompts", "heldout": "held-out prompts"}  # prefix of the figures -> what it means
 
@@ -64,6 +66,7 @@ class Tally:
             suffix = "" if split == "eval" else f"_{split}"
             if len(index[rows]) > len(index[rows].unique()):
                 found[f"diversity/latent{suffix}"] = pairwise_distance(latents[rows], index[rows])
+                found[f"diversity/vendi{suffix}"] = vendi_score(latents[rows], index[rows])
         return found
 
 

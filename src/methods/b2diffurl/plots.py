@@ -11,7 +11,8 @@ QUERIES = "cost/reward_queries"
 TOPICS = {
     "rewards": ("Scores", "mean score", ("reward/mean", "eval/", "heldout/")),
     "details": ("What the scorers see", "mean score", ("eval/", "heldout/")),
-    "diversity": ("Diversity of pictures of one prompt", "mean pairwise distance", ("diversity/",)),
+    "diversity": ("Diversity of pictures of one prompt", "mean pairwise distance", ("diversity/latent",)),
+    "vendi": ("Vendi score of pictures of one prompt", "pictures that differ", ("diversity/vendi",)),
     "selection": ("What trunks gave to the update", "share of trunks", (
         "select/positive_only", "select/negative_only", "select/both", "select/none", "select/frac_zero_std")),
     "variance": ("Variance of the reward", "variance", ("reward/variance",)),

@@ -89,7 +89,8 @@ def filled_tally() -> Tally:
 def test_figures_are_means_of_each_split() -> None:
     figures = filled_tally().figures()
     assert figures == pytest.approx({"eval/clip": 4.0, "eval/all_right": 0.5, "diversity/latent": 4.0,
-                                     "heldout/clip": 15.0, "heldout/all_right": 1.0, "diversity/latent_heldout": 10.0})
+                                     "heldout/clip": 15.0, "heldout/all_right": 1.0, "diversity/latent_heldout": 10.0,
+                                     "diversity/vendi": 1.0, "diversity/vendi_heldout": 1.0})
 
 
 def test_one_picture_a_prompt_has_no_diversity() -> None:
@@ -137,7 +138,7 @@ def test_trap_11_scorers_beside_the_reward_appear_in_the_figures(make) -> None:
     figures, gallery = evaluated(make)
     names = {"judge", "redness", "all_right"}
     assert set(figures) == {f"{split}/{name}" for split in ("eval", "heldout") for name in names} | {
-        "diversity/latent", "diversity/latent_heldout"}
+        f"diversity/{measure}{split}" for measure in ("latent", "vendi") for split in ("", "_heldout")}
     assert all("judge" in caption and "redness" in caption for caption in gallery.captions)
     assert all(caption.count(" ") == 3 for caption in gallery.captions)
 
