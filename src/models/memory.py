@@ -1,0 +1,136 @@
+"""How much GPU memory a Stable Diffusion's update takes, counted from its architecture; nothing here is measured.
+
+`saved_by_autograd` runs one forward pass without data (shapes and types only) and adds up what autograd
+keeps for the backward pass. `needed` turns such figures into the memory of a run; conf/memory names its batch sizes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from unittest import mock
+
+GB = 1e9
+OVERHEAD = 1.0  # GB: the CUDA context, cuDNN's and cuBLAS' workspaces
+SCORERS = 2.5  # GB: reward=clip (ViT-L/14) and the scorer beside it in float32
+HALF = 1.5  # autocast keeps the norms' inputs in float32 and copies for the adapter, which the count leaves out
+FRAGMENTS = 1.1  # what the allocator holds over what is asked of it
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """One model's figures in GB, in bfloat16 with LoRA on the attention; a pair is two rows (guidance)."""
+
+    weights: float  # UNet, VAE, text encoder
+    pair: float  # kept by autograd for a (sample, step) pair
+    pair_checkpointed: float  # ... with gradient checkpointing
+    block: float  # the largest checkpointed block of one pair, which the backward pass computes again
+    picture: float  # the VAE's largest tensors while it decodes one picture
+    latents: float  # one latent picture in float32
+
+
+# `saved_by_autograd` on the published UNet configurations, `picture_bytes`, and the other parts' parameters x 2 bytes.
+FOOTPRINTS = {
+    "sd15": Footprint(weights=2.14, pair=2.07, pair_checkpointed=0.30, block=0.18, picture=0.54,
+                      latents=4 * 64 * 64 * 4 / GB),  # 512 x 512 pixels
+    "sd21": Footprint(weights=2.58, pair=4.45, pair_checkpointed=0.48, block=0.39, picture=1.21,
+                      latents=4 * 96 * 96 * 4 / GB),  # 768 x 768 pixels
+}
+
+
+def needed(of: Footprint, *, checkpointing: bool, micro_batch: int, rollout_batch: int, vae_batch: int,
+           pictures: int, steps: int, scorers: float = SCORERS) -> float:
+    """GB of a run: 1.1 (weights + scorers + trajectories + max(update, rollout, decode)) + 1, the three never at once.
+
+    update = 1.5 micro_batch * pair, or 1.5 micro_batch * (pair_checkpointed + block); rollout = 1.5 rollout_batch *
+    block, since without gradients hardly more than one block of the UNet is alive; decode = vae_batch * picture;
+    trajectories = pictures of a stage * (steps + 5) * latents: a chain has steps + 1, four more are at work.
+    """
+    pair = of.pair_checkpointed + of.block if checkpointing else of.pair
+    most = max(HALF * micro_batch * pair, HALF * rollout_batch * of.block, vae_batch * of.picture)
+    return FRAGMENTS * (of.weights + scorers + pictures * (steps + 5) * of.latents + most) + OVERHEAD
+
+
+def picture_bytes(side: int) -> int:
+    """Of decoding one picture of `side` pixels: about four tensors of 256 channels at full size in bfloat16."""
+    return 4 * 256 * side * side * 2
+
+
+def saved_by_autograd(config: dict[str, Any], rows: int = 2, rank: int = 4) -> dict[str, int]:
+    """Bytes of a UNet2DConditionModel with `config` in bfloat16: its weights, and what autograd keeps of a pair.
+
+    Tensors on the meta device have shapes and no data. Attention counts as the fused kernels do: q, k, v and result.
+    """
+    import torch
+    from diffusers import UNet2DConditionModel
+
+    from src.models.diffusion import ATTENTION
+    from src.models.lora import add_lora
+
+    with torch.device("meta"), mock.patch("torch.nn.functional.scaled_dot_product_attention", _fused()):
+        unet = UNet2DConditionModel.from_config(config).to(torch.bfloat16).requires_grad_(False)
+        add_lora(unet, rank, None, ATTENTION)
+        weights = {parameter.untyped_storage()._cdata for parameter in unet.parameters()}
+        side, width = unet.config.sample_size, unet.config.cross_attention_dim
+        inputs = (torch.empty(rows, unet.config.in_channels, side, side, dtype=torch.bfloat16), torch.empty(rows),
+                  torch.empty(rows, 77, width, dtype=torch.bfloat16))
+        plain, outer, blocks = _Counter(weights), _Counter(weights), []
+        with plain:
+            unet(*inputs)
+
+        def checkpointed(module: Any, *args: Any) -> Any:
+            for tensor in args:
+                if isinstance(tensor, torch.Tensor):
+                    outer.add(tensor)
+            with _Counter(weights) as inner:
+                result = module(*args)
+            blocks.append(inner.bytes)
+            return result
+
+        unet.enable_gradient_checkpointing(checkpointed)
+        unet.train()
+        with outer:
+            unet(*inputs)
+    size = sum(parameter.numel() * parameter.element_size() for parameter in unet.parameters())
+    return {"unet": size, "pair": plain.bytes, "pair_checkpointed": outer.bytes, "block": max(blocks)}
+
+
+def _fused() -> Any:
+    """An attention that saves what a fused kernel saves, for tensors without data."""
+    import torch
+
+    class Attention(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, query: Any, key: Any, value: Any) -> Any:
+            result = torch.empty_like(query)
+            ctx.save_for_backward(query, key, value, result)
+            return result
+
+    return lambda query, key, value, **options: Attention.apply(query, key, value)
+
+
+class _Counter:
+    """Adds up the storages that autograd saves inside it, each once and without the weights."""
+
+    def __init__(self, weights: set[int]) -> None:
+        from torch.autograd.graph import saved_tensors_hooks
+
+        self.weights, self.kept = weights, {}
+        self.hooks = saved_tensors_hooks(self.add, lambda tensor: tensor)
+
+    def add(self, tensor: Any) -> Any:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in self.weights:
+            self.kept[storage._cdata] = (storage, storage.nbytes())  # held, so that no address is used twice
+        return tensor
+
+    @property
+    def bytes(self) -> int:
+        return sum(size for _, size in self.kept.values())
+
+    def __enter__(self) -> _Counter:
+        self.hooks.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.hooks.__exit__(*error)
