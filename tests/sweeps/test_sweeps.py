@@ -171,6 +171,7 @@ def test_submitit_without_a_cluster(sweeps):
     assert "the toy broke" in sweeps.rows()[1]["message"]
 
 
+@pytest.mark.slow
 def test_real_runs(tmp_path, monkeypatch):
     """The toy itself, in processes of its own."""
     toy = Runner(tmp_path / "outputs")
