@@ -34,7 +34,7 @@ def finished(folder: Path) -> dict[str, list[tuple[Path, dict[str, Any]]]]:
 def label(command: str) -> str:
     """`method=ddpo method.lr=1e-4` of a whole command line."""
     words = command.split("src.run", 1)[-1].split()
-    return " ".join(w for w in words if not re.match(r"(seed|name|output_dir|run_dir|logger|resume)=", w)) or "default"
+    return " ".join(w for w in words if not re.match(r"(seed|name|output_dir|run_dir|logger|resume|hydra\.[\w.]+)=", w)) or "default"
 
 
 def spread(values: list[float]) -> str:
