@@ -18,6 +18,7 @@ from typing import Any
 from src.methods.b2diffurl.plots import read_columns
 
 SHOWN = ("eval/all_right", "heldout/all_right", "eval/clip", "heldout/clip", "diversity/latent")
+PLACE = re.compile(r"(seed|name|output_dir|run_dir|logger|resume|hydra\.[\w.]+)=")  # says where, not what
 COSTS = ("cost/reward_queries", "cost/unet_evaluations", "seconds")
 
 
@@ -34,7 +35,7 @@ def finished(folder: Path) -> dict[str, list[tuple[Path, dict[str, Any]]]]:
 def label(command: str) -> str:
     """`method=ddpo method.lr=1e-4` of a whole command line."""
     words = command.split("src.run", 1)[-1].split()
-    return " ".join(w for w in words if not re.match(r"(seed|name|output_dir|run_dir|logger|resume|hydra\.[\w.]+)=", w)) or "default"
+    return " ".join(word for word in words if not PLACE.match(word)) or "default"
 
 
 def spread(values: list[float]) -> str:
