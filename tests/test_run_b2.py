@@ -135,7 +135,7 @@ def test_evaluating_the_checkpoint_gives_the_figures_that_the_run_ended_with(run
     assert runner("mode=eval", f"ckpt={trained}", f"run_dir={folder}") == 0
     found, run = summary(folder), summary(trained)
     after = {name.removesuffix("_after"): value for name, value in run.items() if name.endswith("_after")}
-    assert len(after) == 8 and after == {name: found[name] for name in after}
+    assert len(after) == 10 and after == {name: found[name] for name in after}
     assert (folder / "samples" / "eval.npz").is_file() and not (folder / "checkpoints").exists()
 
 
@@ -144,7 +144,7 @@ def test_evaluating_without_a_checkpoint_gives_the_figures_before(runner, clip_f
     assert runner("mode=eval", "reward=clip", f"reward.path={clip_folder}", f"run_dir={folder}") == 0
     found, run = summary(folder), summary(trained)
     before = {name.removesuffix("_before"): value for name, value in run.items() if name.endswith("_before")}
-    assert len(before) == 8 and before == {name: found[name] for name in before}
+    assert len(before) == 10 and before == {name: found[name] for name in before}
 
 
 @pytest.mark.parametrize("mode", ["eval", "sample"])

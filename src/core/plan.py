@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from omegaconf.errors import OmegaConfBaseException
+
 from src.core import console, resume, runfolder
 from src.core.check import check
 from src.core.compose import Composed, compose, plain
@@ -29,7 +31,7 @@ class Plan:
 def make(overrides: Sequence[str], roots: Sequence[Path] = (), argv: Sequence[str] | None = None) -> Plan:
     """Compose, find what is to be continued, check. Raises ``UserError`` with every problem at once."""
     composed, given = compose(overrides, roots), list(overrides)
-    asked = _resolved(composed)
+    asked = _asked(composed)
     folder, checkpoint, output_dir = None, None, Path(str(asked["output_dir"]))
     if asked["mode"] == "train" and asked["resume"] is not None:
         folder = _resumed_folder(str(asked["resume"]), given, output_dir)
@@ -49,6 +51,14 @@ def check_only(overrides: Sequence[str], roots: Sequence[Path] = (), sweep: bool
     """Raise ``UserError`` if the run, or the first run of a sweep, cannot be made."""
     composed = compose(overrides, roots, sweep)
     check(_resolved(composed), composed.problems)
+
+
+def _asked(composed: Composed) -> dict[str, Any]:
+    """The keys that say what is to be done; the rest may fit together only with the continued run's overrides."""
+    try:
+        return {name: composed.cfg[name] for name in ("mode", "resume", "ckpt", "output_dir")}
+    except OmegaConfBaseException:
+        return _resolved(composed)
 
 
 def _resolved(composed: Composed) -> dict[str, Any]:
@@ -90,4 +100,4 @@ def _as_trained(checkpoint: Path, given: list[str]) -> list[str]:
 def _fresh_folder(composed: Composed, given: list[str]) -> Path:
     named = any(resume.key(text) == "hydra.run.dir" for text in given)
     method = (composed.choices.get("method") or "run").replace("/", "-")
-    return runfolder.choose(plain(composed.cfg), method, str(composed.hydra.run.dir) if named else None)
+    return runfolder.choose(_resolved(composed), method, str(composed.hydra.run.dir) if named else None)

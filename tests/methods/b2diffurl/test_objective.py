@@ -91,8 +91,8 @@ def test_sigma_weights_give_every_step_the_same_gradient_in_its_mean():
 
 @pytest.mark.parametrize(("name", "clip_range"), [("ddpo", 0.1), ("ddpo_tight", 1e-4)])
 def test_presets(name, clip_range, pytestconfig):
-    with initialize_config_dir(str(pytestconfig.rootpath / "conf" / "objective"), version_base="1.3"):
-        objective = instantiate(compose(name))
+    with initialize_config_dir(str(pytestconfig.rootpath / "conf"), version_base="1.3"):
+        objective = instantiate(compose(f"objective/{name}").objective)
     assert isinstance(objective, DDPO)
     assert objective.clip_range == clip_range and objective.weighting == "none"
     assert not objective.needs_reference

@@ -135,8 +135,8 @@ def test_d3po_before_the_first_update_is_log_2_with_a_push_of_half_beta() -> Non
     ("ddpo", DDPO, {"clip_range": 0.1, "kl_weight": 0.0}),
 ])
 def test_presets_are_the_authors(name, kind, values, pytestconfig) -> None:
-    with initialize_config_dir(str(pytestconfig.rootpath / "conf" / "objective"), version_base="1.3"):
-        objective = instantiate(compose(name))
+    with initialize_config_dir(str(pytestconfig.rootpath / "conf"), version_base="1.3"):
+        objective = instantiate(compose(f"objective/{name}").objective)
     assert type(objective) is kind and objective.weighting == "none"
     assert {key: getattr(objective, key) for key in values} == values
     assert objective.needs_reference == objective.couples == (kind is D3PO)
