@@ -21,6 +21,7 @@ from src.methods.pskd.losses.crossentropy import CrossEntropy, ScaledCrossEntrop
 from src.methods.pskd.losses.cskd import CSKD
 from src.methods.pskd.losses.pskd import PSKD
 from src.methods.pskd.losses.tfkd import TFKD
+from src.methods.pskd.memory.memmap import MemmapMemory
 from src.methods.pskd.overhead import ratios
 from src.methods.pskd.step import Context
 
@@ -43,7 +44,7 @@ def problem(overrides: list[str]) -> tuple[Context, Batch]:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     def build() -> torch.nn.Module:
-        return module.model.build(CLASSES, 3, SIDE).to(device, memory_format=torch.channels_last)
+        return module.model.build(CLASSES, 3, SIDE).to(device)
 
     labels = torch.randint(CLASSES, (SAMPLES,))
     every = torch.arange(SAMPLES)
@@ -65,7 +66,7 @@ def taken(loss: Loss) -> str:
         return "-"
     tensors = [item for item in vars(memory).values() if isinstance(item, torch.Tensor) and item.ndim > 1]
     weights = sum(item.nbytes for item in memory.teacher.parameters()) if hasattr(memory, "teacher") else 0
-    place = " and two files of 10 MB" if hasattr(memory, "files") else ""
+    place = " and two files of 10 MB" if isinstance(memory, MemmapMemory) else ""
     return f"{(sum(item.nbytes for item in tensors) + weights) / 1e6:.1f} MB{place}"
 
 

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from rich.console import Console
 from rich.panel import Panel
@@ -44,6 +44,16 @@ def fail(error: UserError) -> None:
     for line in lines:
         mark = "  -" if len(lines) > 1 else "[bold red]error:[/]"
         err.print(f"{mark} {_escape(line)}", soft_wrap=True)
+
+
+def told(action: Callable[[], None]) -> int:
+    """Carry out what a small command does: 0, or the exit code of a user error, which is shown."""
+    try:
+        action()
+        return 0
+    except UserError as error:
+        fail(error)
+        return error.exit_code
 
 
 def banner(title: str, rows: Sequence[tuple[str, str]]) -> None:

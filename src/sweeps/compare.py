@@ -50,13 +50,12 @@ def run(argv: Sequence[str]) -> int:
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="where to write (default: the first folder)")
     arguments = parser.parse_args(argv)
     target = arguments.out or arguments.folders[0]
-    try:
+
+    def compare() -> None:
         console.note(compare_folders(arguments.folders, arguments.reference, arguments.by, target))
         console.note(f"Written to {target}: table.md, table.csv, comparison.png")
-        return 0
-    except UserError as error:
-        console.fail(error)
-        return error.exit_code
+
+    return console.told(compare)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from src.core import console
-from src.core.errors import UserError
 from src.core.runfolder import short
 from src.sweeps import plots, ranking, rows
 from src.sweeps.objective import DIRECTIONS
@@ -35,12 +34,7 @@ def run(argv: Sequence[str]) -> int:
     parser.add_argument("--metric", metavar="NAME", help="figure of metrics.json, or column of metrics.csv, to sort by")
     parser.add_argument("--direction", choices=DIRECTIONS, help="which way is better (default: by the figure's name)")
     arguments = parser.parse_args(argv)
-    try:
-        write(arguments.folder, arguments.metric, arguments.direction)
-        return 0
-    except UserError as error:
-        console.fail(error)
-        return error.exit_code
+    return console.told(lambda: write(arguments.folder, arguments.metric, arguments.direction))
 
 
 if __name__ == "__main__":

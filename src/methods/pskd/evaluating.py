@@ -38,7 +38,7 @@ class Evaluating:
     def _loader(self, split: str) -> Any:
         loader = self.data.eval_loader(split, batch_size=self.eval_batch, rank=self.trainer.global_rank,
                                        world=self.trainer.world_size)
-        self.real = {**getattr(self, "real", {}), split: loader.real}
+        self.real[split] = loader.real
         return loader
 
     # --- curves -------------------------------------------------------------------------------------------------

@@ -25,8 +25,8 @@ class Keeping:
             self.clock.load_state_dict(state["clock"])
             self._pending = state["loss"]
 
-    def on_fit_start(self) -> None:
-        """After the weights are restored, which a memory may need."""
+    def restore_loss(self) -> None:
+        """What the checkpoint knows of the loss, if the run goes on from one."""
         if (state := self.__dict__.pop("_pending", None)) is not None:
             self.loss.load_state_dict(state)
 

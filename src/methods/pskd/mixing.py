@@ -25,8 +25,10 @@ class Mix:
 def mixed(images: Tensor, kind: Kind, concentration: float, probability: float, key: tuple[int, ...]
           ) -> tuple[Tensor, Mix | None]:
     """Pictures [B, C, H, W], mixed with `probability`; share ~ Beta(concentration, concentration)."""
+    if kind == "none":
+        return images, None
     random = np.random.default_rng([*key, 0x6D6978])
-    if kind == "none" or random.random() >= probability:
+    if random.random() >= probability:
         return images, None
     share = float(random.beta(concentration, concentration))
     if kind == "mixup":

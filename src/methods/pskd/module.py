@@ -66,7 +66,7 @@ class Classifier(Keeping, Evaluating, L.LightningModule):
         self.mixing_concentration = mixing_concentration
         self.wants_compile, self.hardest, self.measure_overhead = compile, hardest, measure_overhead
         self.seed, self.run_dir, self.figures, self.label = 0, Path("."), {}, "eval"  # core sets the first two
-        self.clock, self.overhead = Clock(), {}
+        self.clock, self.overhead, self.real = Clock(), {}, {}
         self.network: torch.nn.Module | None = None
         self.average: AveragedModel | None = None
 
@@ -76,22 +76,24 @@ class Classifier(Keeping, Evaluating, L.LightningModule):
         """Reads the data and builds the network, whose weights depend on the seed alone."""
         if self.network is not None:
             return
-        device = self.trainer.strategy.root_device
-        self.data.load(device)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
-            self.network = self.build()
+        self.data.load(self.trainer.strategy.root_device)
+        self.network = self.build()
         if self.wants_compile:
             self.network.compile()
         if self.ema_decay is not None:
             average = get_ema_multi_avg_fn(self.ema_decay)
             self.average = AveragedModel(self.network, multi_avg_fn=average, use_buffers=True)
-        self.loss.begin(self._context(device))
 
     def build(self) -> torch.nn.Module:
-        """A network for this data, its weights in the order in which convolutions are fastest."""
-        net = self.model.build(len(self.data.classes), self.data.channels, self.data.size)
-        return net.to(memory_format=torch.channels_last)
+        """A network for this data; the generators of the training do not notice."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            return self.model.build(len(self.data.classes), self.data.channels, self.data.size)
+
+    def on_fit_start(self) -> None:
+        """Past predictions and teachers are a training's alone; by now a checkpoint's weights are restored."""
+        self.loss.begin(self._context(self.trainer.strategy.root_device))
+        self.restore_loss()
 
     def _context(self, device: torch.device) -> Context:
         return Context(labels=self.data.labels, candidates=self.data.candidates, classes=len(self.data.classes),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -69,6 +70,18 @@ def test_evaluation_of_a_checkpoint_gives_the_runs_figures(runner: Runner) -> No
         for name in FIGURES:
             assert found[f"test/{name}"] == trained[f"{group}/{name}"]
     assert runner.folder == folder  # `latest` is a training run
+
+
+def test_evaluation_needs_neither_past_predictions_nor_a_teacher(runner: Runner) -> None:
+    assert runner("method=pskd", "method.loss.memory=memmap", "method.epochs=1") == 0
+    folder = runner.folder
+    assert (folder / "memory").is_dir()
+    assert runner("mode=eval", f"ckpt={folder}", f"run_dir={folder.parent}/again") == 0
+    assert not (folder.parent / "again" / "memory").exists()
+    assert runner("method=tfkd", f"method.loss.teacher={folder}", "method.epochs=1") == 0
+    taught = runner.folder
+    shutil.rmtree(folder)
+    assert runner("mode=eval", f"ckpt={taught}", f"run_dir={folder.parent}/taught") == 0
 
 
 def test_evaluation_never_touches_the_past_predictions(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,7 +32,6 @@ class MemmapMemory(Memory):
         super().open(context)
         self.folder = context.folder / "memory"
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.files: list[np.memmap | None] = [None, None]
         self.generation = 0  # epochs whose rows the file for reading holds; 0: labels
         self.waiting: tuple[np.ndarray, Tensor, Tensor, Any] | None = None
 
@@ -41,7 +40,7 @@ class MemmapMemory(Memory):
 
     def begin_epoch(self, epoch: int) -> None:
         super().begin_epoch(epoch)
-        if self.generation == 0 and self.files[0] is None:
+        if self.generation == 0:
             self._write_labels()
         self.now, self.next = self._file(self.generation), self._file(self.generation + 1)
 
@@ -61,7 +60,6 @@ class MemmapMemory(Memory):
                 part = labels[start : start + BLOCK]
                 file[start : start + BLOCK] = np.arange(self.context.classes) == part[:, None]
             file.flush()
-        self.files[0] = file
         self._wait()
 
     def read(self, step: Step) -> Rows:

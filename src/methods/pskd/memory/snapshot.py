@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from src.core.errors import UserError
 from src.methods.pskd.memory.base import Memory, one_hot
 from src.methods.pskd.rows import DenseRows, Rows
 from src.methods.pskd.step import Context, Step
@@ -20,7 +21,7 @@ class SnapshotMemory(Memory):
 
     def open(self, context: Context) -> None:
         self.context, self.teacher, self.ready = context, context.build().to(context.device), False
-        self.teacher.to(memory_format=torch.channels_last).eval().requires_grad_(False)
+        self.teacher.eval().requires_grad_(False)
 
     def begin_epoch(self, epoch: int) -> None:
         self.epoch = epoch
@@ -52,8 +53,6 @@ class SnapshotMemory(Memory):
         return {"snapshot": self.ready}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        from src.core.errors import UserError
-
         if "snapshot" not in state:
             raise UserError("method.loss.memory=snapshot", f"the checkpoint's memory has {', '.join(state)}",
                             "resume with the memory the run was started with")
