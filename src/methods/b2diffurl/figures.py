@@ -13,9 +13,9 @@ def policy_figures(stats: list[dict[str, Tensor]]) -> dict[str, float]:
     the stage's first optimiser step, where it has to be 0 up to rounding. An empty list gives an empty row."""
     row: dict[str, float] = {}
     for name in dict.fromkeys(key for part in stats for key in part if key != "first"):
-        values = torch.stack([part[name].float().cpu() for part in stats if name in part])
+        values = torch.stack([part[name].float() for part in stats if name in part])
         row[name] = (values.max() if name in LARGEST else values.mean()).item()
     first = [part["policy/ratio_max_dev"] for part in stats if part["first"] and "policy/ratio_max_dev" in part]
     if first:
-        row["policy/first_ratio_dev"] = max(float(value) for value in first)
+        row["policy/first_ratio_dev"] = torch.stack(first).max().item()
     return row

@@ -137,7 +137,7 @@ class Classifier(Keeping, Evaluating, L.LightningModule):
         total = losses[:real].sum()
         with torch.no_grad():
             wrong = (logits[:real].argmax(1) != step.labels[:real]).sum()
-            self.sums += torch.stack([total, wrong.to(total.dtype), total.new_tensor(real)])
+            self.sums += torch.stack([total, wrong.to(total.dtype), total.new_full((), real)])
         # DDP averages over ranks: so this is the mean over the real samples of all ranks
         return total * (self.trainer.world_size / self.order.total[index])
 
