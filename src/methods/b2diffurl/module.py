@@ -52,6 +52,7 @@ class B2DiffuRL(Collecting, Evaluating, L.LightningModule):
         branches: int,
         steps: int,
         interval: dict[str, Any],
+        shared_trunk: bool,
         eta: float,
         guidance_scale: float,
         normaliser: selection.Normaliser,
@@ -83,7 +84,8 @@ class B2DiffuRL(Collecting, Evaluating, L.LightningModule):
         self.model, self.prompts, self.reward, self.objective = model, prompts, reward, objective
         self.scorers = {s.name: s for s in scorers.values()} | {reward.name: reward}
         self.stages, self.prompts_per_stage, self.branches, self.steps = stages, prompts_per_stage, branches, steps
-        self.interval, self.eta, self.guidance_scale = dict(interval), eta, guidance_scale
+        self.interval, self.shared_trunk = dict(interval), shared_trunk
+        self.eta, self.guidance_scale = eta, guidance_scale
         self.choice = Choice(normaliser, std_floor, selection, positive_threshold, negative_threshold, advantage_clip,
                              positive_weight, negative_weight, objective.couples)
         self.inner_epochs, self.samples_per_update = inner_epochs, samples_per_update
@@ -146,7 +148,7 @@ class B2DiffuRL(Collecting, Evaluating, L.LightningModule):
                        seed: int, keep: bool, progress: Any = None) -> Rollout:
         return rollout(self.denoise, self.ddim, prompt_index.to(self.device), slots.to(self.device), branches=branches,
                        interval=interval, latent_shape=self.model.latent_shape, seed=seed, stage=stage,
-                       max_batch=self.rollout_batch, keep=keep, progress=progress)
+                       max_batch=self.rollout_batch, keep=keep, shared_trunk=self.shared_trunk, progress=progress)
 
     # --- the update ---------------------------------------------------------------------------------------------
 
@@ -224,7 +226,8 @@ class B2DiffuRL(Collecting, Evaluating, L.LightningModule):
         first, last = self.interval_of(0), self.interval_of(self.stages - 1)
         guided = 2 if self.guidance_scale > 1 else 1
         kl = f", KL to the pretrained policy x {self.objective.kl_weight:g}" if self.objective.kl_weight else ""
-        cost = [guided * rows * (self.steps - s + self.branches * s) for s in (first, last)]
+        shared = [self.steps - s if self.shared_trunk else 0 for s in (first, last)]
+        cost = [guided * rows * (steps + self.branches * (self.steps - steps)) for steps in shared]
         return [
             ("model", f"{self.model.name}, {self.model.adapter}"),
             ("prompts", repr(self.prompts)),

@@ -49,6 +49,7 @@ def rollout(
     stage: int,
     max_batch: int | None = None,
     keep: bool = True,
+    shared_trunk: bool = True,
     progress: Callable[[int], None] | None = None,
 ) -> Rollout:
     """Sample every trunk's first T - s steps once and its last s steps `branches` times.
@@ -59,24 +60,29 @@ def rollout(
         prompt_index: [N] one prompt per trunk.
         slots: [N] global trunk numbers: with `seed` and `stage` they alone decide a trunk's noise.
         branches: K.
-        interval: s, 1 to T: the steps that are branched and trained.
+        interval: s, 1 to T: the last steps, which are branched and kept.
         latent_shape: [C, H, W].
         max_batch: largest number of rows `denoise` is given at once; None: no limit.
         keep: store trajectory and log-probabilities of the interval (training), or nothing (evaluation).
+        shared_trunk: False: siblings share the initial noise alone and part before the first step, so that an
+            interval can be trained without branch-based sampling.
         progress: called with 1 after each of the T steps.
     """
     if not 1 <= interval <= ddim.steps or branches < 1:
         raise ValueError(f"interval={interval}, branches={branches}: need 1 <= interval <= {ddim.steps}, branches >= 1")
     walk = _Walk(denoise, ddim, tuple(latent_shape), seed, stage, max_batch, progress)
     first = ddim.steps - interval
+    parting = first if shared_trunk else 0
     latents = walk.noise(slots, torch.full_like(slots, TRUNK), INITIAL)
-    for step in range(first):
+    for step in range(parting):
         _, latents = walk.step(latents, step, prompt_index, slots, torch.full_like(slots, TRUNK))
 
     latents, prompt_index, trunks = (rows.repeat_interleave(branches, 0) for rows in (latents, prompt_index, slots))
     branch = torch.arange(branches, device=slots.device).repeat(len(slots))
     trajectory = latents.new_empty(len(latents), interval + 1, *latents.shape[1:]) if keep else None
     log_probs = latents.new_empty(len(latents), interval) if keep else None
+    for step in range(parting, first):
+        _, latents = walk.step(latents, step, prompt_index, trunks, branch)
     if keep:
         trajectory[:, 0] = latents
     for j, step in enumerate(range(first, ddim.steps)):

@@ -112,6 +112,16 @@ def test_with_the_whole_chain_branches_share_only_the_initial_noise():
     torch.testing.assert_close(families[:, 0], single.trajectory, **CLOSE)
 
 
+def test_without_a_shared_trunk_siblings_part_at_once_and_only_the_interval_is_kept():
+    whole, denoise = sample(interval=STEPS), Denoiser()
+    part = sample(interval=2, shared_trunk=False, denoise=denoise)
+    assert torch.equal(part.latents, whole.latents)
+    assert torch.equal(part.trajectory, whole.trajectory[:, -3:])
+    assert torch.equal(part.log_probs, whole.log_probs[:, -2:])
+    assert part.step_indices.tolist() == [STEPS - 2, STEPS - 1]
+    assert part.evaluations == denoise.rows == 3 * 3 * STEPS
+
+
 def test_trap_8_a_picture_does_not_depend_on_batch_ranks_or_branches():
     together = sample(slots=(0, 1, 2, 3), branches=2)
     shared = [sample(slots=slots, branches=2, max_batch=size) for slots, size in (((2, 0), 3), ((3, 1), 1))]
