@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from src.core.compose import compose, plain
+
 ROOT = Path(__file__).parents[1]
 # What an option needs beside it to be a complete run.
 COMPANIONS = {
@@ -33,7 +35,7 @@ for file in (ROOT / "conf" / "model").glob("*.yaml"):
 for file in (ROOT / "conf" / "recipe").glob("*.yaml"):
     COMPANIONS[f"data={file.stem}"] = [*COMPANIONS.get(f"data={file.stem}", []), "method=pskd"]
 # Folders whose files are pulled in by the choices in other groups.
-BY_CHOICE = ("debug/tiny/", "tuned/", "recipe/", "choice/")
+BY_CHOICE = ("debug/tiny/", "preset/tuned/", "recipe/", "choice/")
 
 
 def every_option() -> list[list[str]]:
@@ -46,9 +48,9 @@ def every_option() -> list[list[str]]:
             if option and not f"{group}/{option}".startswith(BY_CHOICE):
                 options.append([f"{group}={option}", *COMPANIONS.get(f"{group}={option}", [])])
     methods = [file.stem for file in sorted((ROOT / "conf" / "method").glob("*.yaml"))]
-    tuned = [file.relative_to(ROOT / "conf" / "tuned") for file in sorted((ROOT / "conf" / "tuned").rglob("*.yaml"))]
+    tuned = ROOT / "conf" / "preset" / "tuned"
     return [*options, *([f"method={method}", "debug=tiny"] for method in methods),
-            *([f"method={file.parent}", f"model={file.stem}"] for file in tuned)]
+            *([f"method={file.parent.name}", f"model={file.stem}"] for file in sorted(tuned.rglob("*.yaml")))]
 
 
 OPTIONS = every_option()
@@ -96,3 +98,14 @@ def test_no_group_was_missed() -> None:
     groups = {overrides[0].split("=")[0] for overrides in OPTIONS}
     assert groups >= {"method", "model", "data", "reward", "scorers", "objective", "trainer", "logger", "debug"}
     assert len(OPTIONS) > 35
+
+
+@pytest.mark.parametrize("method", ["b2diffurl", "ddpo", "dpok", "d3po"])
+def test_the_reference_preset_is_the_method_without_what_suits_a_model(method: str) -> None:
+    tuned, reference, elsewhere = (
+        plain(compose([f"method={method}", *more]).cfg) for more in ([], ["preset=reference"], ["model=sd15"]))
+    settings = [{name: value for name, value in cfg["method"].items() if not isinstance(value, dict)}
+                for cfg in (tuned, reference, elsewhere)]
+    assert settings[1] == settings[2] != settings[0]
+    assert reference["objective"] == elsewhere["objective"]
+    assert tuned["objective"]["weighting"] == "sigma" != reference["objective"]["weighting"]

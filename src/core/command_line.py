@@ -25,7 +25,7 @@ Deeper keys:        method.<key>  trainer.max_epochs  ...   --cfg job lists them
 Several runs:       sweep=<name>  -m seed=0,1,2  jobs=2 at a time  resume=auto  hydra/sweeper=random|optuna
 Hydra's own help:   --hydra-help
 """
-GROUPS = ("method", "model", "data", "reward", "scorers", "objective", "trainer", "memory", "logger", "debug",
+GROUPS = ("method", "model", "data", "reward", "scorers", "objective", "trainer", "memory", "preset", "logger", "debug",
           "experiment", "sweep")
 
 
