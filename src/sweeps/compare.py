@@ -1,6 +1,7 @@
 """Runs side by side: `python -m src.sweeps.compare outputs/sweeps/<sweep> --reference crossentropy`.
 
-Prints the table of methods as Markdown, and writes table.md, table.csv and comparison.png into the first folder.
+Prints the table of methods as Markdown, and writes table.md, table.csv, comparison.png and, if a curve is asked for,
+curve.png into the first folder.
 """
 
 from __future__ import annotations
@@ -8,34 +9,57 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from src.core import console
 from src.core.errors import UserError
 from src.sweeps import comparison, tables
 from src.sweeps.comparison_figure import draw_comparison
-from src.sweeps.runs import read_runs
+from src.sweeps.curve import draw_curve
+from src.sweeps.runs import only, read_runs
 
 DEFAULT_REFERENCE = "crossentropy"
 
 
-def compare_folders(folders: Sequence[Path], reference: str | None, by: Sequence[str], target: Path) -> str:
-    """Compare the runs below ``folders``, write the three files into ``target``, return the Markdown."""
-    for folder in folders:
+@dataclass(frozen=True)
+class Wish:
+    """What of the runs below ``folders`` is compared, and where to; the fields are the command's options."""
+
+    folders: Sequence[Path]
+    reference: str | None = None
+    by: Sequence[str] = ()
+    figures: Sequence[str] = ()
+    curve: str | None = None
+    against: str = "cost/reward_queries"
+    out: Path | None = None
+
+    @property
+    def target(self) -> Path:
+        return self.out or self.folders[0]
+
+
+def compare_folders(wish: Wish) -> str:
+    """Compare runs, write the files, return the Markdown."""
+    for folder in wish.folders:
         if not folder.is_dir():
             raise UserError(str(folder), "this is not a folder", "name a sweep's folder under outputs/sweeps")
-    runs, remarks = read_runs(folders, by)
+    runs, remarks = read_runs(wish.folders, wish.by)
     for line in remarks:
         console.warn(line)
+    runs = only(runs, wish.figures)
+    reference = wish.reference
     if reference is None and any(run.method == DEFAULT_REFERENCE for run in runs):
         reference = DEFAULT_REFERENCE
     found = comparison.compare(runs, reference)
     text = tables.markdown(found)
-    target.mkdir(parents=True, exist_ok=True)
-    (target / "table.md").write_text(text, encoding="utf-8")
-    tables.write_csv(found, target / "table.csv")
+    wish.target.mkdir(parents=True, exist_ok=True)
+    (wish.target / "table.md").write_text(text, encoding="utf-8")
+    tables.write_csv(found, wish.target / "table.csv")
     rows = [{"method": run.label, "seed": run.seed, "figures": run.figures} for run in runs]
-    draw_comparison(rows, target / "comparison.png", order=found.labels)
+    draw_comparison(rows, wish.target / "comparison.png", order=found.labels, names=wish.figures or None)
+    if wish.curve:
+        draw_curve(runs, wish.curve, wish.against, wish.target / "curve.png")
     return text
 
 
@@ -43,17 +67,22 @@ def run(argv: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m src.sweeps.compare", description="Compare finished runs.")
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="sweep folders or run folders")
-    parser.add_argument("--reference", metavar="METHOD", help="method that the others are paired with, seed by seed "
-                        f"(default: {DEFAULT_REFERENCE} if it is among them)")
+    parser.add_argument("--reference", metavar="METHOD", help="method, or values of keys given with --by (name=plain), "
+                        f"that the others are paired with, seed by seed (default: {DEFAULT_REFERENCE} if it is there)")
     parser.add_argument("--by", action="append", default=[], metavar="KEY", help="tell runs apart by this key of "
                         "config.yaml too, as in data.name (may be given several times)")
+    parser.add_argument("--figures", type=lambda text: text.split(","), default=[], metavar="A,B",
+                        help="show only these, as in eval/all_right,diversity/latent")
+    parser.add_argument("--curve", metavar="COLUMN", help="draw this column of metrics.csv, as in eval/all_right")
+    parser.add_argument("--against", metavar="COLUMN", default=Wish.against, help="... against this one (default: "
+                        "%(default)s)")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="where to write (default: the first folder)")
-    arguments = parser.parse_args(argv)
-    target = arguments.out or arguments.folders[0]
+    wish = Wish(**vars(parser.parse_args(argv)))
 
     def compare() -> None:
-        console.note(compare_folders(arguments.folders, arguments.reference, arguments.by, target))
-        console.note(f"Written to {target}: table.md, table.csv, comparison.png")
+        console.note(compare_folders(wish))
+        curve = ", curve.png" if wish.curve else ""
+        console.note(f"Written to {wish.target}: table.md, table.csv, comparison.png{curve}")
 
     return console.told(compare)
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from src.core.errors import UserError, did_you_mean
 from src.sweeps.paired import Difference, Spread, difference, spread
-from src.sweeps.runs import Run
+from src.sweeps.runs import UNTRAINED, Run
 
 ORDER = ("top1_err", "top5_err", "nll", "brier", "ece", "ece15", "aurc", "eaurc")
-GROUPS = ("test", "best", "val")  # shown first, then the others in alphabetic order
+GROUPS = ("test", "best", "val", "eval", "heldout", "diversity", "cost")  # shown first, the others alphabetically
 
 
 @dataclass(frozen=True)
@@ -26,25 +26,45 @@ class Comparison:
 
 
 def compare(runs: Sequence[Run], reference: str | None = None) -> Comparison:
-    """Group runs by their label; ``reference`` is the method that the others are paired with over equal seeds.
+    """Group runs by their label, and pair each group over equal seeds with its reference.
 
-    Where runs were told apart by further keys, each is paired with the reference of the same values; if there is none,
-    and only one group of the reference's method, with that. Raises ``UserError`` for a reference without runs.
+    ``reference``: a method (``crossentropy``), values of keys that runs were told apart by (``name=plain``), or both
+    with a comma between. A group's partner is the reference that agrees with it in all that is not named there; if
+    none does, the reference's only group. Raises ``UserError`` for a reference without runs.
     """
-    if reference is not None and reference not in {run.method for run in runs}:
-        raise UserError(f"--reference {reference}", "no finished run has this method",
-                        did_you_mean(reference, {run.method for run in runs}))
     groups: dict[str, list[Run]] = {}
     for run in runs:
         groups.setdefault(run.label, []).append(run)
-    labels = sorted(groups, key=lambda label: (groups[label][0].method != reference, label))
+    wanted = _facts_named(reference) if reference is not None else {}
+    references = {label for label, some in groups.items() if wanted and wanted.items() <= _facts(some[0]).items()}
+    if wanted and not references:
+        known = {item for run in runs for item in (run.method, *(f"{key}={value}" for key, value in run.keys))}
+        raise UserError(f"--reference {reference}", "no finished run is that", did_you_mean(str(reference), known))
+    labels = sorted(groups, key=lambda label: (label not in references, groups[label][0].method != UNTRAINED, label))
     names = sorted({name for run in runs for name in run.figures}, key=_place)
     found = Comparison(labels, names, {label: sorted(run.seed for run in groups[label]) for label in labels}, reference)
     for label in labels:
-        partner = _partner(groups[label][0], groups, reference)
+        partner = [] if label in references else _partner(groups[label][0], wanted, [groups[one] for one in references])
         for name in names:
             _fill(found, label, name, groups[label], partner)
     return found
+
+
+def _facts(run: Run) -> dict[str, str]:
+    return {"method": run.method, **dict(run.keys)}
+
+
+def _facts_named(reference: str) -> dict[str, str]:
+    """`ddpo,name=plain` as {method: ddpo, name: plain}."""
+    parts = [part.strip().partition("=") for part in reference.split(",")]
+    return {key if sign else "method": value if sign else key for key, sign, value in parts}
+
+
+def _partner(run: Run, wanted: dict[str, str], references: list[list[Run]]) -> list[Run]:
+    """The reference's runs that agree with this one in all that the reference leaves open."""
+    rest = [(key, value) for key, value in _facts(run).items() if key not in wanted]
+    same = [some for some in references if set(rest) <= _facts(some[0]).items()]
+    return (same or (references if len(references) == 1 else [[]]))[0]
 
 
 def _fill(found: Comparison, label: str, name: str, ours: Iterable[Run], partner: Iterable[Run]) -> None:
@@ -57,15 +77,6 @@ def _fill(found: Comparison, label: str, name: str, ours: Iterable[Run], partner
 
 def _by_seed(runs: Iterable[Run], name: str) -> dict[int, float]:
     return {run.seed: run.figures[name] for run in runs if name in run.figures}
-
-
-def _partner(run: Run, groups: dict[str, list[Run]], reference: str | None) -> list[Run]:
-    """The runs that this one's group is paired with; none for the reference itself."""
-    if reference is None or run.method == reference:
-        return []
-    candidates = [runs for runs in groups.values() if runs[0].method == reference]
-    same = [runs for runs in candidates if runs[0].keys == run.keys]
-    return (same or (candidates if len(candidates) == 1 else [[]]))[0]
 
 
 def _place(name: str) -> tuple[int, str, int, str]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 PANELS = {"top1_err": "Top-1 error (%)", "top5_err": "Top-5 error (%)", "nll": "NLL (nats)", "brier": "Brier score",
           "ece": "ECE, 10 bins (%)", "ece15": "ECE, 15 bins (%)", "aurc": "AURC (x 1000)", "eaurc": "E-AURC (x 1000)"}
+MOST = 12  # panels of one picture
 
 
 def draw_comparison(runs: Sequence[Mapping[str, Any]], file: Path, *, names: Sequence[str] | None = None,
@@ -47,10 +48,11 @@ def draw_comparison(runs: Sequence[Mapping[str, Any]], file: Path, *, names: Seq
 
 
 def usual_names(runs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The usual figures of the first group that has any."""
-    known = {name for run in runs for name in run["figures"]}
+    """The usual figures of the first group that has any; else those of evaluations, as many as fit."""
+    known = sorted({name for run in runs for name in run["figures"]})
     groups = ([f"{group}/{leaf}" for leaf in PANELS if f"{group}/{leaf}" in known] for group in ("test", "best", "val"))
-    return next((names for names in groups if names), [])
+    others = [name for name in known if name.startswith(("eval/", "heldout/", "diversity/"))]
+    return next((names for names in groups if names), others[:MOST])
 
 
 def _values(runs: Sequence[Mapping[str, Any]], method: str, name: str) -> list[float]:

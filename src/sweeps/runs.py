@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
 from src.core import results
-from src.core.errors import UserError
+from src.core.errors import UserError, did_you_mean
 
 UNLIKE_BY_NATURE = ("seed", "run_dir", "output_dir", "resume")
+UNTRAINED = "before training"  # stands where a method's name does
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,17 @@ def read_runs(folders: Iterable[Path], by: Sequence[str] = ()) -> tuple[list[Run
         if not any(key == name for run in runs for name, _ in run.keys):
             raise UserError(f"--by {key}", "no run's config.yaml has this key", "take one out of a run's config.yaml")
     runs = _single(runs, remarks)
-    return runs, remarks + _mixed(runs)
+    return _untrained(runs) + [replace(run, figures=_after(run.figures)) for run in runs], remarks + _mixed(runs)
+
+
+def only(runs: Sequence[Run], figures: Sequence[str]) -> list[Run]:
+    """The runs with no other figures than these (all for none). Raises ``UserError`` for one that no run has."""
+    known = {name for run in runs for name in run.figures}
+    for name in figures:
+        if name not in known:
+            raise UserError(f"--figures {name}", "no finished run has this figure", did_you_mean(name, known))
+    return [replace(run, figures={name: run.figures[name] for name in figures if name in run.figures})
+            for run in runs] if figures else list(runs)
 
 
 def _unusable(content: dict[str, Any]) -> str:
@@ -65,6 +76,23 @@ def _figures(content: dict[str, Any]) -> dict[str, float]:
     """Numbers named group/name, and the seconds; what was not finite is null in the file."""
     return {name: float(value) for name, value in content.items() if ("/" in name or name == "seconds")
             and isinstance(value, int | float) and not isinstance(value, bool)}
+
+
+def _after(figures: dict[str, float]) -> dict[str, float]:
+    """Of figures taken before and after training those after it, under their own name; others as they are."""
+    return {name.removesuffix("_after"): value for name, value in figures.items() if not name.endswith("_before")}
+
+
+def _untrained(runs: Sequence[Run]) -> list[Run]:
+    """One run a seed with the figures before training, if all runs of the seed agree on them: one base model, one
+    evaluation."""
+    found: dict[int, Run] = {}
+    for run in runs:
+        figures = {name.removesuffix("_before"): value for name, value in run.figures.items()
+                   if name.endswith("_before")}
+        if found.setdefault(run.seed, replace(run, method=UNTRAINED, keys=(), figures=figures)).figures != figures:
+            return []
+    return [run for run in found.values() if run.figures]
 
 
 def _config(folder: Path) -> dict[str, Any]:

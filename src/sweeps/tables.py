@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from src.sweeps.comparison import Comparison
+from src.sweeps.comparison import ORDER, Comparison
 from src.sweeps.paired import Difference, Spread
 
 UNITS = "Errors and ECE are in percent, NLL in nats, AURC and E-AURC x 1000; lower is better in all of these."
@@ -19,7 +19,8 @@ COLUMNS = ("method", "figure", "n", "mean", "std", "reference",
 
 def markdown(found: Comparison) -> str:
     """For each group of figures a table of means, and one of differences if there is a reference."""
-    parts = [f"Mean ± standard deviation over seeds. {UNITS}"]
+    units = f" {UNITS}" if any(name.rpartition("/")[2] in ORDER for name in found.names) else ""
+    parts = [f"Mean ± standard deviation over seeds.{units}"]
     for group, members in groupby(found.names, lambda name: name.rpartition("/")[0]):
         names = list(members)
         parts += [f"### {group or 'run'}", _table(found, found.spreads, names, _mean)]

@@ -16,6 +16,7 @@ import torch
 from src.core.errors import UserError
 from src.sweeps import compare, comparison, paired, tables
 from src.sweeps.comparison_figure import draw_comparison, usual_names
+from src.sweeps.curve import read_points
 from src.sweeps.runs import read_runs
 
 ERRORS = {"crossentropy": {0: 10.0, 1: 12.0, 2: 14.0}, "pskd": {0: 9.0, 1: 10.0, 2: 12.0, 3: 50.0},
@@ -138,6 +139,53 @@ def test_further_keys_are_paired_within_their_values_or_with_the_only_reference(
         add_run(tmp_path / "one" / f"{alpha}", "pskd", 0, f"method: {{alpha: {alpha}}}", **{"test/nll": alpha})
     found = comparison.compare(read_runs([tmp_path / "one"], ["method.alpha"])[0], "crossentropy")
     assert found.differences["pskd, method.alpha=0.5", "test/nll"].mean == -4.5
+
+
+ARMS = {("ddpo", "plain"): (0.5, 0.6), ("ddpo", "both"): (0.7, 0.9), ("d3po", "plain"): (0.4, 0.5),
+        ("d3po", "both"): (0.3, 0.5)}
+
+
+@pytest.fixture
+def arms(tmp_path: Path) -> Path:
+    for (method, name), values in ARMS.items():
+        for seed, value in enumerate(values):
+            folder = add_run(tmp_path / "arms" / f"{method}_{name}_{seed}", method, seed, f"name: {name}\n", **{
+                "eval/right_before": 0.25, "eval/right_after": value, "cost/reward_queries": 96.0})
+            (folder / "metrics.csv").write_text(f"step,cost/reward_queries,eval/right\n1,0,0.25\n2,,\n3,96,{value}\n")
+    return tmp_path / "arms"
+
+
+def test_a_reference_may_leave_the_method_open(arms: Path) -> None:
+    runs, _ = read_runs([arms], ["name"])
+    each = comparison.compare(runs, "name=plain")
+    assert each.differences["ddpo, name=both", "eval/right"].mean == pytest.approx(0.25)
+    assert each.differences["d3po, name=both", "eval/right"].mean == pytest.approx(-0.05)
+    one = comparison.compare(runs, "ddpo, name=plain")
+    assert one.differences["d3po, name=both", "eval/right"].mean == pytest.approx(-0.15)
+    assert ("ddpo, name=plain", "eval/right") not in one.differences
+    by_method = comparison.compare(runs, "ddpo")
+    assert by_method.differences["d3po, name=both", "eval/right"].mean == pytest.approx(-0.4)
+
+
+def test_figures_before_training_are_one_row_and_after_it_lose_their_suffix(arms: Path) -> None:
+    runs, _ = read_runs([arms], ["name"])
+    found = comparison.compare(runs)
+    assert found.labels[0] == "before training" and found.names[:2] == ["eval/right", "cost/reward_queries"]
+    assert found.spreads["before training", "eval/right"] == (2, 0.25, 0.0)
+    assert ("before training", "cost/reward_queries") not in found.spreads
+    add_run(arms / "other", "ddpo", 0, "name: other\n", **{"eval/right_before": 0.3, "eval/right_after": 0.4})
+    assert "before training" not in comparison.compare(read_runs([arms], ["name"])[0]).labels  # two base models
+
+
+def test_chosen_figures_and_a_curve(arms: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = arms / "ddpo_both_1" / "metrics.csv"
+    assert read_points(file, "eval/right", "cost/reward_queries") == {0.0: 0.25, 96.0: 0.9}
+    words = [str(arms), "--by", "name", "--figures", "eval/right", "--curve", "eval/right"]
+    assert compare.run(words) == 0
+    assert "queries" not in (arms / "table.md").read_text() and (arms / "curve.png").stat().st_size > 5000
+    assert compare.run([*words[:-1], "eval/wrong"]) == 2 and compare.run([*words[:4], "eval/wright"]) == 2
+    said = capsys.readouterr().err
+    assert "rows with both columns" in said and "did you mean eval/right" in said.lower()
 
 
 def test_wrong_input_is_told(sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
