@@ -56,6 +56,9 @@ def _parts(method: dict) -> list[str]:
     if str((method.get("prompts") or {}).get("_target_")).startswith("src.data.images."):
         found.append(describe("data", "B2-DiffuRL trains on prompts, these are labelled pictures",
                               "add method=pskd, or choose data=shapes"))
+    if str((method.get("model") or {}).get("_target_")).startswith("src.models.classifiers."):
+        found.append(describe(f"model={method['model'].get('name')}", "B2-DiffuRL trains a Stable Diffusion, this is a "
+                              "classifier", "add method=pskd, or choose model=tiny_sd"))
     return found
 
 

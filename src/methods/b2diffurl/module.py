@@ -241,7 +241,8 @@ class B2DiffuRL(Collecting, Evaluating, L.LightningModule):
         ]
 
     def identity(self) -> dict[str, str | int]:
-        return {"method": "b2diffurl", "model": self.model.name, "adapter": self.model.adapter}
+        return {"method": "b2diffurl", "model": self.model.name, "adapter": self.model.adapter,
+                "objective": type(self.objective).__name__.lower()}
 
 
 def _history(window: int) -> selection.RewardHistory:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from lightning.pytorch import Callback
 from torch import nn
 
+from src.core.checkpoint import check_identity
 from src.core.errors import UserError
 from src.methods.b2diffurl.evaluation import EVALUATION_STAGE
+from src.methods.b2diffurl.objectives.dpok import DPOK
 from tests.methods.b2diffurl.conftest import fit
 
 
@@ -244,3 +247,10 @@ def test_lightning_finds_nothing_but_what_is_trained_in_the_checkpoint(make) -> 
     fit(module)
     assert set(module.state_dict()) == set(module.model.trainable_state()) and all(
         "lora" in name for name in module.state_dict())
+
+
+def test_a_checkpoint_of_another_objective_is_refused(make, tmp_path: Path) -> None:
+    content = {"identity": make().identity()}
+    check_identity(content, make(), tmp_path)
+    with pytest.raises(UserError, match=r"of objective=ddpo, this run is objective=dpok"):
+        check_identity(content, make(objective=DPOK(kl_weight=0.1)), tmp_path)
