@@ -16,6 +16,14 @@ def sd_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def sdxl_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A StableDiffusionXLPipeline folder, the base model's configuration at reduced width."""
+    from tests import standins_sdxl
+
+    return standins_sdxl.stable_diffusion_xl(tmp_path_factory.mktemp("standins") / "stable_diffusion_xl")
+
+
+@pytest.fixture(scope="session")
 def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A transformers CLIP folder for pictures of 32 pixels."""
     from tests import standins

@@ -40,7 +40,7 @@ class Stopwatch(L.Callback):
         self.wrap(module.unet, "forward", "UNet forward")
         self.wrap(module, "manual_backward", "UNet backward")
         self.wrap(module.model.vae, "decode", "VAE")
-        self.wrap(module.model.text_encoder, "forward", "text encoder")
+        self.wrap(module.model.text.network, "forward", "text encoder")
         self.wrap(type(module.reward), "__call__", "reward model")
 
     def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-_LORA = """pipeline = StableDiffusionPipeline.from_pretrained("{base}", safety_checker=None)
+_LORA = """pipeline = {pipeline}.from_pretrained("{base}"{options})
 pipeline.load_lora_weights("<this folder>")"""
 _FULL = """unet = UNet2DConditionModel.from_pretrained("<this folder>", subfolder="unet")
-pipeline = StableDiffusionPipeline.from_pretrained("{base}", unet=unet, safety_checker=None)"""
+pipeline = {pipeline}.from_pretrained("{base}", unet=unet{options})"""
 
 
-def write_card(folder: Path, *, name: str, base: str, licence: str, adapter: str, method: str, command: str,
-               figures: Mapping[str, float]) -> Path:
+def write_card(folder: Path, *, name: str, base: str, licence: str, adapter: str, pipeline: str, method: str,
+               command: str, figures: Mapping[str, float]) -> Path:
     """Writes README.md: base model, method, command, figures, how to load, licence. Returns its path."""
     lora = adapter != "full"
-    classes = "StableDiffusionPipeline" if lora else "StableDiffusionPipeline, UNet2DConditionModel"
+    classes = pipeline if lora else f"{pipeline}, UNet2DConditionModel"
+    options = ", safety_checker=None" if pipeline == "StableDiffusionPipeline" else ""  # SDXL has no checker
     lines = [
         "---", "library_name: diffusers", "pipeline_tag: text-to-image", f"base_model: {base}",
         "tags:", *(["- lora"] if lora else []), "- stable-diffusion", "- reinforcement-learning", "---", "",
@@ -25,7 +26,7 @@ def write_card(folder: Path, *, name: str, base: str, licence: str, adapter: str
         *(["Command:", "", "```", command, "```", ""] if command else []),
         *figure_table(figures),
         "## Load", "", "```python", f"from diffusers import {classes}", "",
-        (_LORA if lora else _FULL).format(base=base), "```", "",
+        (_LORA if lora else _FULL).format(base=base, pipeline=pipeline, options=options), "```", "",
         "## Licence", "",
         f"These weights derive from the base model, whose licence is: {licence}. It binds these too.", "",
     ]

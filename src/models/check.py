@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from src.models.classifiers.check import network_problems
-from src.models.location import PIPELINE_FILES, PIPELINE_PATTERNS, local_path, path_problem
+from src.models.hub import cached_snapshot
+from src.models.location import local_path, path_problem
+from src.models.pipelines import PIPELINES, folder_problem, resolution_problem
 
-# What the nearest relatives of StableDiffusionPipeline have more than text goes into.
-_OTHERS = {
-    "StableDiffusionXLPipeline": ", which has two text encoders",
-    "StableDiffusionInpaintPipeline": ", whose UNet takes a mask too",
-    "StableDiffusionUpscalePipeline": ", whose UNet takes a small picture too",
-    "StableDiffusionDepth2ImgPipeline": ", whose UNet takes a depth map too",
-    "StableDiffusionInstructPix2PixPipeline": ", whose UNet takes a picture too",
-}
+# The end of a model's target -> the class of pipeline that it takes.
+_TRAINED = {".DiffusionModel": "StableDiffusionPipeline", ".StableDiffusionXL": "StableDiffusionXLPipeline"}
 
 
 def check(cfg: dict[str, Any]) -> list[str]:
@@ -24,15 +19,18 @@ def check(cfg: dict[str, Any]) -> list[str]:
     target = str(model.get("_target_", ""))
     if target.endswith(".Network"):
         return network_problems(model)
-    if not target.endswith(".DiffusionModel"):
+    pipeline = next((name for end, name in _TRAINED.items() if target.endswith(end)), None)
+    if pipeline is None:
         return []
-    return [*_number_problems(model), *_precision_problems(model, cfg.get("trainer") or {}), *_path_problems(model)]
+    return [*_number_problems(model), *_precision_problems(model, cfg.get("trainer") or {}),
+            *_path_problems(model, pipeline)]
 
 
 def _number_problems(model: dict[str, Any]) -> list[str]:
     problems = []
     for key, least, fix in (("lora_rank", 0, "Use 4, or 0 to train the whole UNet."),
                             ("vae_batch", 1, "Use 8, or 1 for the least memory."),
+                            ("resolution", 1, "Use null for the model's own."),
                             ("steps", 1, "Use 20, or null to leave it to the method.")):
         value = model.get(key)
         if isinstance(value, int) and value < least:
@@ -58,24 +56,22 @@ def _precision_problems(model: dict[str, Any], trainer: dict[str, Any]) -> list[
     return problems
 
 
-def _path_problems(model: dict[str, Any]) -> list[str]:
+def _path_problems(model: dict[str, Any], pipeline: str) -> list[str]:
+    """Of the folder or hub id, as far as what lies on this machine tells."""
     path = model.get("path") or model.get("hub")
     if path is None:
         return ["model.path is null and model.hub too: give a diffusers folder or a hub id."]
     if not isinstance(path, str):
         return []  # the type check says so
-    if problem := path_problem(path, PIPELINE_FILES, "model.path", PIPELINE_PATTERNS):
+    wanted = PIPELINES[pipeline]
+    folder = local_path(path) or cached_snapshot(path)
+    described = folder is not None and (folder / "model_index.json").is_file()
+    # Another kind of pipeline also lacks files, which would tell less.
+    if described and (problem := folder_problem(path, folder, wanted)):
         return [problem]
-    folder = local_path(path)
-    return [] if folder is None else _class_problems(path, (folder / "model_index.json").read_text(encoding="utf-8"))
-
-
-def _class_problems(path: str, index: str) -> list[str]:
-    try:
-        name = json.loads(index).get("_class_name")
-    except (ValueError, AttributeError):
-        return [f"model.path={path}: its model_index.json is not a pipeline's description. Save the pipeline again."]
-    if name == "StableDiffusionPipeline":
+    if problem := path_problem(path, wanted.files, "model.path", wanted.patterns):
+        return [problem]
+    resolution = model.get("resolution")
+    if folder is None or not isinstance(resolution, int):
         return []
-    return [f"model.path={path}: it holds a {name}{_OTHERS.get(name, '')}. "
-            "Give a StableDiffusionPipeline (Stable Diffusion 1.x or 2.x)."]
+    return [problem] if (problem := resolution_problem(resolution, folder)) else []

@@ -17,8 +17,10 @@ from src.core.errors import UserError
 from src.models import lora
 from src.models.card import write_card
 from src.models.fetch import loading, weights_folder
-from src.models.location import PIPELINE_FILES, PIPELINE_PATTERNS
+from src.models.guidance import guided
+from src.models.pipelines import PIPELINES, folder_problem, resolution_problem
 from src.models.state import copied_state, fits
+from src.models.text import TextEncoder
 
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
 
@@ -28,6 +30,8 @@ class DiffusionModel:
 
     The UNet stays in eval mode whatever a trainer does, and no safety checker is ever loaded.
     """
+
+    pipeline = "StableDiffusionPipeline"  # the class of diffusers whose folder this is
 
     def __init__(
         self,
@@ -43,6 +47,7 @@ class DiffusionModel:
         dtype: Literal["float32", "bfloat16", "float16"] = "float32",  # frozen weights; float16 drops small gradients
         gradient_checkpointing: bool = False,  # about a third more time for a fraction of the memory
         vae_batch: int = 8,  # pictures decoded at once
+        resolution: int | None = None,  # height and width of a picture in pixels; null: the folder's own
         steps: int | None = None,  # DDIM steps set after loading; null: the caller sets them
         timestep_spacing: Literal["leading", "linspace", "trailing"] | None = None,  # null: the folder's own
     ) -> None:
@@ -51,6 +56,7 @@ class DiffusionModel:
         self.lora_rank, self.lora_alpha, self.lora_targets = lora_rank, lora_alpha, tuple(lora_targets)
         self.dtype: torch.dtype = getattr(torch, dtype)
         self.gradient_checkpointing, self.vae_batch = gradient_checkpointing, vae_batch
+        self.resolution = resolution
         self.steps, self.timestep_spacing = steps, timestep_spacing
         self.evaluations = 0  # rows that went through the UNet; guidance doubles them
         self.unet: Any = None
@@ -61,28 +67,34 @@ class DiffusionModel:
         """Loads all parts to `device` and adds the adapter. Raises UserError for missing weights or wrong targets."""
         if self.path is None:
             raise UserError("model.path is null: give a diffusers folder or a hub id.")
-        folder = weights_folder(self.path, PIPELINE_FILES, "model.path", PIPELINE_PATTERNS)
+        of = PIPELINES[self.pipeline]
+        folder = weights_folder(self.path, of.files, "model.path", of.patterns)
+        if problem := folder_problem(self.path, folder, of) or resolution_problem(self.resolution, folder):
+            raise UserError(problem)
         self.device = torch.device(device)
         with loading("model.path", self.path):
-            self._load_frozen(folder)
+            self._load_text(folder)
+            self._load_vae(folder)
             self._load_unet(folder)
             self.scheduler = self._load_scheduler(folder)
         if self.unet.config.in_channels != self.vae.config.latent_channels:
             raise UserError(f"model.path={self.path}: its UNet takes {self.unet.config.in_channels} channels, its VAE "
                             f"gives {self.vae.config.latent_channels}. Give a text-to-image model, not inpainting.")
-        self.empty_embedding = self.encode_prompts([""])  # [1, L, D]
+        self.empty_embedding = self._encode_empty()  # [1, L, D]
         return self
 
-    def _load_frozen(self, folder: Path) -> None:
-        from diffusers import AutoencoderKL
-        from transformers import CLIPTextModel, CLIPTokenizer
+    def _load_text(self, folder: Path) -> None:
+        self.text = TextEncoder(folder, self.device, self.dtype)
 
-        self.tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
-        self.text_encoder = CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=self.dtype)
-        self.vae = AutoencoderKL.from_pretrained(folder / "vae", torch_dtype=self.dtype)
-        for part in (self.text_encoder, self.vae):
-            part.to(self.device).eval().requires_grad_(False)
+    def _load_vae(self, folder: Path) -> None:
+        from diffusers import AutoencoderKL
+
+        self.vae = AutoencoderKL.from_pretrained(folder / "vae", torch_dtype=self._vae_dtype(folder))
+        self.vae.to(self.device).eval().requires_grad_(False)
         self.vae.to(memory_format=torch.channels_last)
+
+    def _vae_dtype(self, folder: Path) -> torch.dtype:
+        return self.dtype
 
     def _load_unet(self, folder: Path) -> None:
         from diffusers import UNet2DConditionModel
@@ -114,43 +126,49 @@ class DiffusionModel:
     @property
     def latent_shape(self) -> tuple[int, int, int]:
         """(channels, height, width) of one latent picture."""
-        size = self.unet.config.sample_size
+        size = self.resolution // self.vae_scale if self.resolution else self.unet.config.sample_size
         height, width = (size, size) if isinstance(size, int) else size
         return self.unet.config.in_channels, height, width
 
-    @torch.no_grad()
+    @property
+    def vae_scale(self) -> int:
+        """Pixels to a latent, along a side."""
+        return 2 ** (len(self.vae.config.block_out_channels) - 1)
+
     def encode_prompts(self, prompts: Sequence[str], batch: int = 64) -> Tensor:
         """Text embeddings [P, L, D] in float32, as the pipeline's own encode_prompt gives them. The caller caches."""
-        parts = []
-        for start in range(0, len(prompts), batch):
-            tokens = self.tokenizer(list(prompts[start : start + batch]), padding="max_length", truncation=True,
-                                    max_length=self.tokenizer.model_max_length, return_tensors="pt")
-            masked = getattr(self.text_encoder.config, "use_attention_mask", False)
-            mask = tokens.attention_mask.to(self.device) if masked else None
-            parts.append(self.text_encoder(tokens.input_ids.to(self.device), attention_mask=mask)[0].float())
-        return torch.cat(parts)
+        return self.text.last_states(prompts, batch)
 
-    def denoise(self, latents: Tensor, timesteps: Tensor, embeddings: Tensor, guidance_scale: float) -> Tensor:
-        """The UNet's prediction for latents [B, C, H, W] at timesteps [B] (or one for all), embeddings [B, L, D].
+    def _encode_empty(self) -> Tensor:
+        """What the rows without a prompt are told, one row of what `encode_prompts` gives."""
+        return self.encode_prompts([""])
+
+    def _with_empty(self, embeddings: Tensor) -> Tensor:
+        """As many rows without a prompt, then `embeddings`."""
+        return torch.cat([self.empty_embedding.expand(len(embeddings), -1, -1), embeddings])
+
+    def _unet_inputs(self, embeddings: Tensor) -> dict[str, Any]:
+        """The UNet's arguments for what `encode_prompts` gave."""
+        return {"encoder_hidden_states": embeddings.to(self.dtype)}
+
+    def denoise(self, latents: Tensor, timesteps: Tensor, embeddings: Tensor, guidance_scale: float,
+                guidance_rescale: float = 0.0) -> Tensor:
+        """The UNet's prediction for latents [B, C, H, W] at timesteps [B] (or one for all), B rows of embeddings.
 
         Guidance above 1 runs conditional and unconditional rows in one batch; 1 or less costs one row each.
         Returns float32 [B, C, H, W]. Rollout and update both go through here, with whatever gradients are enabled.
         """
-        rows, guided = len(latents), guidance_scale > 1
-        timesteps = timesteps.to(self.device).expand(rows)
-        if guided:
+        guidance = guidance_scale > 1
+        timesteps = timesteps.to(self.device).expand(len(latents))
+        if guidance:
             latents, timesteps = torch.cat([latents, latents]), torch.cat([timesteps, timesteps])
-            embeddings = torch.cat([self.empty_embedding.expand(rows, -1, -1), embeddings])
+            embeddings = self._with_empty(embeddings)
         self.evaluations += len(latents)
         if self.unet.training:  # a trainer may have switched it
             self.unet.eval()
         with self._autocast():
-            inputs, text = latents.to(self.dtype), embeddings.to(self.dtype)
-            prediction = self.unet(inputs, timesteps, encoder_hidden_states=text).sample.float()
-        if not guided:
-            return prediction
-        unconditional, conditional = prediction.chunk(2)
-        return unconditional + guidance_scale * (conditional - unconditional)
+            prediction = self.unet(latents.to(self.dtype), timesteps, **self._unet_inputs(embeddings)).sample.float()
+        return guided(*prediction.chunk(2), guidance_scale, guidance_rescale) if guidance else prediction
 
     def _autocast(self) -> torch.autocast:
         """Half precision by `dtype` alone, whatever context the caller is in: rollout and update must agree.
@@ -172,7 +190,7 @@ class DiffusionModel:
         """Latents [B, C, H, W] to pictures [B, 3, 8H, 8W] in [0, 1], float32, `vae_batch` at a time."""
         shift = getattr(self.vae.config, "shift_factor", None) or 0.0
         latents = latents.float() / self.vae.config.scaling_factor + shift
-        chunks = [self.vae.decode(chunk.to(self.dtype)).sample.float() for chunk in latents.split(self.vae_batch)]
+        chunks = [self.vae.decode(chunk.to(self.vae.dtype)).sample.float() for chunk in latents.split(self.vae_batch)]
         return (torch.cat(chunks) / 2 + 0.5).clamp(0, 1)
 
     # --- what is trained -----------------------------------------------------------------------------------------
@@ -204,9 +222,9 @@ class DiffusionModel:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         if self.lora_rank:
-            lora.save_lora(self.unet, folder)
+            lora.save_lora(self.unet, folder, self.pipeline)
         else:
             self.unet.save_pretrained(folder / "unet")
         write_card(folder, name=self.name, base=self.hub or str(self.path), licence=self.licence, adapter=self.adapter,
-                   method=method, command=command, figures=figures or {})
+                   pipeline=self.pipeline, method=method, command=command, figures=figures or {})
         return folder

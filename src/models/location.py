@@ -28,6 +28,11 @@ PIPELINE_PATTERNS = (
     "unet/config.json", "unet/diffusion_pytorch_model.safetensors", "vae/config.json",
     "vae/diffusion_pytorch_model.safetensors",
 )
+SDXL_FILES: Files = (
+    *PIPELINE_FILES, ("text_encoder_2/config.json",), tuple(f"text_encoder_2/{name}" for name in _TEXT_WEIGHTS),
+    ("tokenizer_2/tokenizer.json", "tokenizer_2/vocab.json"),
+)
+SDXL_PATTERNS = (*PIPELINE_PATTERNS, "tokenizer_2/*", "text_encoder_2/config.json", "text_encoder_2/model.safetensors")
 CLIP_FILES: Files = (("config.json",), _TEXT_WEIGHTS, ("tokenizer.json", "vocab.json"),
                      ("preprocessor_config.json", "processor_config.json"))
 CLIP_PATTERNS = ("config.json", "model.safetensors", "tokenizer*", "vocab.json", "merges.txt",

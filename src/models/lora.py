@@ -68,9 +68,10 @@ def lora_off(unet: nn.Module) -> Iterator[None]:
         unet.enable_adapters()
 
 
-def save_lora(unet: nn.Module, folder: Path) -> None:
-    """Writes what `pipeline.load_lora_weights(folder)` reads, with rank, alpha and targets in the metadata."""
-    from diffusers import StableDiffusionPipeline
+def save_lora(unet: nn.Module, folder: Path, pipeline: str) -> None:
+    """Writes what `load_lora_weights(folder)` of a pipeline of that class reads, with rank, alpha and targets in the
+    metadata."""
+    import diffusers
 
-    StableDiffusionPipeline.save_lora_weights(folder, unet_lora_layers=lora_state(unet),
-                                              unet_lora_adapter_metadata=unet.peft_config["default"].to_dict())
+    getattr(diffusers, pipeline).save_lora_weights(folder, unet_lora_layers=lora_state(unet),
+                                                   unet_lora_adapter_metadata=unet.peft_config["default"].to_dict())

@@ -74,9 +74,10 @@ def saved_by_autograd(config: dict[str, Any], rows: int = 2, rank: int = 4) -> d
         side, width = unet.config.sample_size, unet.config.cross_attention_dim
         inputs = (torch.empty(rows, unet.config.in_channels, side, side, dtype=torch.bfloat16), torch.empty(rows),
                   torch.empty(rows, 77, width, dtype=torch.bfloat16))
+        added = _added(unet.config, rows)
         plain, outer, blocks = _Counter(weights), _Counter(weights), []
         with plain:
-            unet(*inputs)
+            unet(*inputs, added_cond_kwargs=added)
 
         def checkpointed(module: Any, *args: Any) -> Any:
             for tensor in args:
@@ -90,9 +91,19 @@ def saved_by_autograd(config: dict[str, Any], rows: int = 2, rank: int = 4) -> d
         unet.enable_gradient_checkpointing(checkpointed)
         unet.train()
         with outer:
-            unet(*inputs)
+            unet(*inputs, added_cond_kwargs=added)
     size = sum(parameter.numel() * parameter.element_size() for parameter in unet.parameters())
     return {"unet": size, "pair": plain.bytes, "pair_checkpointed": outer.bytes, "block": max(blocks)}
+
+
+def _added(config: Any, rows: int) -> dict[str, Any] | None:
+    """What SDXL's UNet takes beside the text: a pooled embedding and six sizes."""
+    import torch
+
+    if config.addition_embed_type != "text_time":
+        return None
+    pooled = config.projection_class_embeddings_input_dim - 6 * config.addition_time_embed_dim
+    return {"text_embeds": torch.empty(rows, pooled, dtype=torch.bfloat16), "time_ids": torch.empty(rows, 6)}
 
 
 def _fused() -> Any:

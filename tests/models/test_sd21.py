@@ -43,8 +43,8 @@ def plain_pipeline(folder: Path):
 
 def test_prompts_are_padded_and_encoded_as_in_the_pipeline(folder: Path) -> None:
     model, pipeline = load(folder), plain_pipeline(folder)
-    padded = model.tokenizer("a dog", padding="max_length").input_ids
-    assert padded[-1] == model.tokenizer.convert_tokens_to_ids("!") != model.tokenizer.eos_token_id
+    padded = model.text.tokenizer("a dog", padding="max_length").input_ids
+    assert padded[-1] == model.text.tokenizer.convert_tokens_to_ids("!") != model.text.tokenizer.eos_token_id
     positive, negative = pipeline.encode_prompt(PROMPTS, "cpu", 1, True)
     assert torch.equal(model.encode_prompts(PROMPTS), positive)
     torch.testing.assert_close(model.empty_embedding, negative[:1], atol=1e-5, rtol=1e-5)

@@ -29,6 +29,7 @@ RANGES: dict[str, tuple[int, bool, str]] = {
     "history": (0, True, "0 compares within a stage, the reference takes 8"),
     "std_floor": (0, True, "it is a share of the rewards' standard deviation"),
     "guidance_scale": (0, True, "1 is no guidance, the reference takes 5"),
+    "guidance_rescale": (0, True, "0 is none, Lin et al. take 0.7"),
     "eta": (0, False, "1 is the reference; at 0 a step is no random action and has no probability"),
     "advantage_clip": (0, False, "null is no clip, the reference takes 5"),
     "positive_weight": (0, True, "0 leaves positive samples out"),
@@ -44,7 +45,7 @@ def check(cfg: dict[str, Any]) -> list[str]:
     method = cfg.get("method") or {}
     found = _parts(method) + [text for name in RANGES for text in _range(name, method.get(name))]
     found += _choice(method, "normaliser", NORMALISERS) + _choice(method, "selection", SELECTIONS)
-    found += _eta(method) + _betas(method) + _interval(method) + _normaliser(method)
+    found += _eta(method) + _rescale(method) + _betas(method) + _interval(method) + _normaliser(method)
     return found + _thresholds(method) + _weights(method) + rules.problems(method)
 
 
@@ -85,6 +86,18 @@ def _choice(method: dict, name: str, known: tuple[str, ...]) -> list[str]:
 def _eta(method: dict) -> list[str]:
     eta = method.get("eta")
     return [describe(f"method.eta={eta}", "must be at most 1", "1 is DDPM's noise")] if _number(eta) and eta > 1 else []
+
+
+def _rescale(method: dict) -> list[str]:
+    share, scale = method.get("guidance_rescale"), method.get("guidance_scale")
+    if not _number(share):
+        return []
+    if share > 1:
+        return [describe(f"method.guidance_rescale={share}", "is a share, at most 1", "Lin et al. take 0.7")]
+    if share > 0 and _number(scale) and scale <= 1:
+        return [describe(f"method.guidance_rescale={share} with method.guidance_scale={scale}",
+                         "there is no guidance to rescale", "set method.guidance_rescale=0")]
+    return []
 
 
 def _betas(method: dict) -> list[str]:

@@ -55,6 +55,7 @@ class B2DiffuRL(Collecting, Evaluating, L.LightningModule):
         shared_trunk: bool,
         eta: float,
         guidance_scale: float,
+        guidance_rescale: float,
         normaliser: selection.Normaliser,
         history: int,
         std_floor: float,
@@ -84,8 +85,8 @@ class B2DiffuRL(Collecting, Evaluating, L.LightningModule):
         self.model, self.prompts, self.reward, self.objective = model, prompts, reward, objective
         self.scorers = {s.name: s for s in scorers.values()} | {reward.name: reward}
         self.stages, self.prompts_per_stage, self.branches, self.steps = stages, prompts_per_stage, branches, steps
-        self.interval, self.shared_trunk = dict(interval), shared_trunk
-        self.eta, self.guidance_scale = eta, guidance_scale
+        self.interval, self.shared_trunk, self.eta = dict(interval), shared_trunk, eta
+        self.guidance_scale, self.guidance_rescale = guidance_scale, guidance_rescale
         self.choice = Choice(normaliser, std_floor, selection, positive_threshold, negative_threshold, advantage_clip,
                              positive_weight, negative_weight, objective.couples)
         self.inner_epochs, self.samples_per_update = inner_epochs, samples_per_update
@@ -142,7 +143,7 @@ class B2DiffuRL(Collecting, Evaluating, L.LightningModule):
     def denoise(self, latents: Tensor, step_index: LongTensor, prompt_index: LongTensor) -> Tensor:
         """The policy's model output, guidance included; rollout and update both call this."""
         return self.model.denoise(latents, self.ddim.timesteps[step_index], self.embeddings[prompt_index],
-                                  self.guidance_scale)
+                                  self.guidance_scale, self.guidance_rescale)
 
     def sample_latents(self, prompt_index: LongTensor, slots: LongTensor, *, branches: int, interval: int, stage: int,
                        seed: int, keep: bool, progress: Any = None) -> Rollout:

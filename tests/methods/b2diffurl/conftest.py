@@ -17,8 +17,8 @@ from tests.methods.b2diffurl.rewards import Judge, Redness
 CONF = Path(__file__).parent / "conf"
 OPTIONS: dict[str, Any] = {
     "stages": 1, "prompts_per_stage": 2, "branches": 3, "steps": 4, "interval": {"shape": "constant", "start": 3},
-    "eta": 1.0, "shared_trunk": True, "guidance_scale": 3.0, "normaliser": "trunk", "history": 2, "std_floor": 0.05,
-    "selection": "all",
+    "eta": 1.0, "shared_trunk": True, "guidance_scale": 3.0, "guidance_rescale": 0.0, "normaliser": "trunk",
+    "history": 2, "std_floor": 0.05, "selection": "all",
     "positive_threshold": 0.5, "negative_threshold": -0.5, "advantage_clip": 5.0, "positive_weight": 1.0,
     "negative_weight": 1.0, "inner_epochs": 1, "samples_per_update": 4, "micro_batch": 4, "rollout_batch": 64,
     "replay": "never", "lr": 1e-3, "lr_schedule": "constant", "betas": (0.9, 0.999), "weight_decay": 1e-4,
@@ -30,15 +30,16 @@ Make = Callable[..., B2DiffuRL]
 
 @pytest.fixture
 def make(sd_folder: Path, tmp_path: Path) -> Make:
-    """Builds the method on the stand-in; options are those of conf/method, and `dtype` and the like of the model."""
+    """Builds the method on the stand-in; options are those of conf/method, and `dtype` and the like of the model,
+    which is `kind`, or else a DiffusionModel."""
 
-    def build(*, objective: Any = None, folder: Path = sd_folder, **options: Any) -> B2DiffuRL:
+    def build(*, objective: Any = None, folder: Path = sd_folder, kind: Any = None, **options: Any) -> B2DiffuRL:
         from src.data.prompts import PromptSet
         from src.methods.b2diffurl.objectives.ddpo import DDPO
         from src.models.diffusion import DiffusionModel
 
         own = {key: options.pop(key) for key in MODEL_OPTIONS if key in options}
-        model = DiffusionModel(name="standin", path=str(folder), **own)
+        model = (kind or DiffusionModel)(name="standin", path=str(folder), **own)
         prompts = PromptSet(train=["a red cat", "a dog", "a red dog"], heldout=["a cat", "two red dogs"])
         module = B2DiffuRL(model=model, prompts=prompts, reward=Redness(), scorers={"judge": Judge(name="judge")},
                            objective=objective or DDPO(), **OPTIONS | options)

@@ -27,6 +27,7 @@ GOOD = {
     "micro_batch": 8,
     "rollout_batch": 64,
     "guidance_scale": 5.0,
+    "guidance_rescale": 0.0,
     "eta": 1.0,
     "lr": 1e-4,
     "weight_decay": 1e-4,
@@ -54,6 +55,8 @@ def test_an_empty_or_foreign_method_passes():
     ("changes", "words"),
     [
         ({"interval": {"shape": "linear", "start": 3, "end": 21}}, ["method.interval.end=21", "20 denoising steps"]),
+        ({"guidance_rescale": 1.5}, ["method.guidance_rescale=1.5", "at most 1"]),
+        ({"guidance_rescale": 0.7, "guidance_scale": 1.0}, ["method.guidance_scale=1.0", "no guidance to rescale"]),
         ({"interval": {"shape": "constant", "start": 0}}, ["method.interval.start=0", "at least one"]),
         ({"interval": {"shape": "list", "values": [3, 4]}}, ["2 entries", "100 stages", "stepped"]),
         ({"interval": {"shape": "constant", "strat": 3}}, ["method.interval.strat", "Did you mean start?"]),

@@ -79,7 +79,7 @@ def test_evaluations_in_the_figures_are_those_that_were_counted(make, replay) ->
 
 
 def frozen(module) -> list[torch.Tensor]:
-    parts = (module.unet, module.model.vae, module.model.text_encoder)
+    parts = (module.unet, module.model.vae, module.model.text.network)
     return [p.detach().clone() for part in parts for p in part.parameters() if not p.requires_grad]
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from src.methods.b2diffurl.objectives.ddpo import DDPO
 from src.methods.b2diffurl.update import log_prob, pairs_of, replayed, updates
+from src.models.sdxl import StableDiffusionXL
 from tests.methods.b2diffurl.conftest import fit
 
 # --- which pairs -----------------------------------------------------------------------------------------------------
@@ -79,6 +80,12 @@ def test_trap_1_without_replay_float32_only_rounds(loaded, micro_batch: int) -> 
     assert (ratios - 1).abs().max() < 1e-5
 
 
+def test_trap_1_the_ratio_is_exactly_one_with_two_text_encoders(make, sdxl_folder: Path) -> None:
+    options = {"dtype": "bfloat16", "replay": "auto", "guidance_rescale": 0.7, "grad_clip": 1.0}
+    figures = fit(make(folder=sdxl_folder, kind=StableDiffusionXL, **options))
+    assert figures["policy/first_ratio_dev"] == 0 and figures["policy/grad_norm"] > 0
+
+
 def test_replay_is_automatic_in_half_precision_only(make) -> None:
     wanted = {(dtype, replay): make(dtype=dtype, replay=replay).needs_replay
               for dtype in ("float32", "bfloat16") for replay in ("auto", "always", "never")}
@@ -94,12 +101,11 @@ def test_trap_1_latents_stay_in_float32_below_a_half_precision_model(loaded) -> 
     assert not torch.equal(kept.trajectory, kept.trajectory.bfloat16().float())
 
 
-@pytest.mark.parametrize("scale", [1.0, 5.0])
-def test_trap_4_guidance_is_the_same_in_rollout_and_update(loaded, scale: float) -> None:
-    module = loaded(guidance_scale=scale)
+@pytest.mark.parametrize(("scale", "rescale"), [(1.0, 0.0), (5.0, 0.0), (5.0, 0.7)])
+def test_trap_4_guidance_is_the_same_in_rollout_and_update(loaded, scale: float, rescale: float) -> None:
+    module = loaded(guidance_scale=scale, guidance_rescale=rescale)
     module.collect(stage=0)
     rolled = module.kept.old_log_probs
-    module.guidance_scale = scale
     again = replayed(module.denoise, module.ddim, module.kept, [torch.arange(6)], 6).old_log_probs
     torch.testing.assert_close(again, rolled, atol=1e-5, rtol=1e-5)
     module.guidance_scale = 3.0
