@@ -95,7 +95,7 @@ def test_an_empty_or_foreign_method_passes():
         ({"objective": {"_target_": "a.D3PO"}, "samples_per_update": 1}, ["samples_per_update=1", "Take 2"]),
         ({"objective": {"_target_": "a.D3PO"}, "model": {"lora_rank": 0}}, ["lora_rank=0", "no pretrained policy"]),
         ({"objective": {"kl_weight": 0.1}, "model": {"lora_rank": 0}}, ["lora_rank=0", "objective.kl_weight=0"]),
-        ({"model": {"_target_": "src.models.classifiers.Network", "name": "a"}}, ["model=a", "is a classifier", "pskd"]),
+        ({"model": {"_target_": "src.models.classifiers.Network", "name": "a"}}, ["model=a", "classifier", "pskd"]),
     ],
 )
 def test_each_contradiction_gives_one_message_with_value_rule_and_fix(changes, words):
