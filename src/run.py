@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from src.core import command_line, console, plan
+from src.core import command_line, console, peers, plan
 from src.core.errors import UserError
 
 
@@ -35,7 +35,10 @@ def run(argv: Sequence[str]) -> int:
 
 def main() -> None:
     """Console script."""
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    if code:
+        peers.leave(code)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,14 @@ err = Console(stderr=True, highlight=False, width=LOG_WIDTH)
 
 def is_main_process() -> bool:
     """Whether this process is the one that speaks: rank 0, or the only one."""
-    return all(os.environ.get(name, "0") in ("", "0") for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
+    names = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
+    return all(os.environ.get(name, "0") in ("", "0") for name in names)
+
+
+def rank() -> int:
+    """This process's number, before it is connected with the others: 0 for the one that speaks."""
+    names = () if is_main_process() else ("RANK", "SLURM_PROCID", "LOCAL_RANK", "NODE_RANK")
+    return next((int(os.environ[name]) for name in names if os.environ.get(name)), 0)
 
 
 def note(text: str) -> None:
@@ -34,11 +41,14 @@ def warn(text: str) -> None:
         err.print(f"[yellow]warning:[/] {_escape(text)}", soft_wrap=True)
 
 
-def fail(error: UserError) -> None:
-    """What the user has to mend, one line per problem."""
-    if not is_main_process():
+def fail(error: UserError, from_any: bool = False) -> None:
+    """What the user has to mend, one line per problem. ``from_any``: another process than the main one tells it too,
+    with its number, unless it knows that the main one does."""
+    if not is_main_process() and (error.shared or not from_any):
         return
     lines = error.lines()
+    if rank():
+        lines = [f"rank {rank()}: {line}" for line in lines]
     if len(lines) > 1:
         err.print(f"[bold red]error:[/] {len(lines)} problems")
     for line in lines:

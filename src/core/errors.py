@@ -13,9 +13,16 @@ class UserError(Exception):
     ``UserError("method.interval=30", "an interval has 1 to T = 20 steps", "set method.interval to 20 or less")``
     """
 
+    shared = False  # raised on every rank of a run alike, so that one of them need not repeat it
+
     def __init__(self, value: object, rule: str = "", fix: str = "", exit_code: int = BAD_INPUT) -> None:
         self.value, self.rule, self.fix, self.exit_code = str(value), rule, fix, exit_code
         super().__init__(describe(self.value, rule, fix))
+
+    @property
+    def words(self) -> tuple[str, str, str, int]:
+        """What makes an equal error, in another process say."""
+        return self.value, self.rule, self.fix, self.exit_code
 
     def lines(self) -> list[str]:
         """One line per problem, for the console."""

@@ -1,12 +1,13 @@
 """Run a checked plan, and turn every way in which it can end into a status, a message and an exit code."""
 
 import os
+import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src.core import console, environment, quiet, runfolder, signals
+from src.core import console, environment, peers, quiet, runfolder, signals
 from src.core.errors import FAILED_RUN, UserError
 from src.core.plan import Plan
 from src.core.results import Results, read
@@ -21,6 +22,8 @@ SHOW_TRACEBACK = "B2_TRACEBACK"
 def launch(plan: Plan) -> int:
     """Carry the plan out and return the exit code: 0, 1 (failed), 2 (bad input), 130 or 143 (stopped)."""
     run = _Run(plan)
+    if not console.is_main_process():
+        peers.follow_parent()
     with signals.caught():
         try:
             return run.carry_out()
@@ -46,6 +49,7 @@ class _Run:
             from src.core.work import Work  # torch and Lightning are imported here, not before the checks
 
             quiet.after_import()
+            peers.replace_observer(self._on_loss)
             self.work = Work(self.plan, self.results)
             self._open_folder()
             self.work.prepare()
@@ -53,8 +57,12 @@ class _Run:
             self.results.save("finished")
             return 0
         except UserError as error:
+            peers.leaving()
             return self._on_user_error(error)
         except (Exception, KeyboardInterrupt, SystemExit, signals.StopRun) as error:
+            peers.leaving()
+            if lost := _peer_behind(error):
+                return self._on_user_error(lost)
             stop = error if isinstance(error, signals.StopRun) else _stop_behind(error)
             return self._on_stop(stop) if stop else self._on_failure(error)
         finally:
@@ -62,9 +70,10 @@ class _Run:
 
     def _open_folder(self) -> None:
         plan = self.plan
-        if not console.is_main_process():
-            return
         earlier = read(plan.folder) if plan.resumed else {}
+        if not console.is_main_process():
+            self.results.continue_from(earlier)  # all ranks skip the evaluation that was done before, or none
+            return
         self.folder.open(plan.cfg, [text for text in plan.overrides if _lasts(text)])
         # Processes that Lightning starts for further devices read it and write to the same folder.
         os.environ[runfolder.ENV] = str(plan.folder)
@@ -83,7 +92,7 @@ class _Run:
             self.folder.undo()
         if self._wants_traceback():
             traceback.print_exc()
-        console.fail(error)
+        console.fail(error, from_any=True)
         return FAILED_RUN if began else error.exit_code
 
     def _on_stop(self, stop: signals.StopRun) -> int:
@@ -96,7 +105,8 @@ class _Run:
         return stop.exit_code
 
     def _on_failure(self, error: BaseException) -> int:
-        log = self.plan.folder / "error.log"
+        rank = console.rank()
+        log = self.plan.folder / (f"error_rank{rank}.log" if rank else "error.log")
         try:
             log.parent.mkdir(parents=True, exist_ok=True)
             self.results.save("failed")
@@ -107,8 +117,13 @@ class _Run:
             traceback.print_exception(error)
         reason = str(error).strip().splitlines()
         console.fail(UserError(type(error).__name__, reason[0] if reason else "no message",
-                               f"the traceback is in {runfolder.short(log)}"))
+                               f"the traceback is in {runfolder.short(log)}"), from_any=True)
         return FAILED_RUN
+
+    def _on_loss(self, what: str) -> None:
+        """Another process has ended while this one waits for it, and cannot be woken up."""
+        self.results.save("failed")
+        console.fail(UserError(what, "the run cannot go on without it", "its own message says why"))
 
     def _close_loggers(self) -> None:
         if self.work is not None:
@@ -127,6 +142,12 @@ def _stop_behind(error: BaseException) -> signals.StopRun | None:
     if signals.requested() is not None:
         return signals.StopRun(signals.requested() or 2)
     return signals.StopRun(2) if isinstance(error, KeyboardInterrupt) else None
+
+
+def _peer_behind(error: BaseException) -> UserError | None:
+    """Another process has ended, which this one noticed as an error of a collective."""
+    ranks = sys.modules.get("src.core.ranks")
+    return ranks.lost_peer(error) if ranks is not None else None
 
 
 def _best_effort(what: str, action: Callable[[], Any]) -> None:

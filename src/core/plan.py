@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf.errors import OmegaConfBaseException
 
-from src.core import console, resume, runfolder
+from src.core import console, rendezvous, resume, runfolder
 from src.core.check import check
 from src.core.compose import Composed, compose, plain
 from src.core.errors import Problems, UserError
@@ -82,7 +82,7 @@ def _checked(composed: Composed, plan: Plan) -> Plan:
 def _resumed_folder(wanted: str, given: list[str], output_dir: Path) -> Path | None:
     if not console.is_main_process() and runfolder.ENV in os.environ:
         return Path(os.environ[runfolder.ENV])
-    folder = resume.find(wanted, given, output_dir)
+    folder = rendezvous.decided("resume", lambda: resume.find(wanted, given, output_dir))
     if folder is None:
         console.note("resume=auto: no unfinished run has these overrides; starting afresh.")
     return folder

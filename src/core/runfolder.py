@@ -10,6 +10,7 @@ from typing import IO, Any
 
 import yaml
 
+from src.core import rendezvous
 from src.core.errors import UserError
 
 ENV = "B2_RUN_DIR"
@@ -26,14 +27,14 @@ def choose(cfg: Mapping[str, Any], method: str, hydra_run_dir: str | None) -> Pa
     given = os.environ.get(ENV) or cfg.get("run_dir") or hydra_run_dir
     if given:
         return Path(given).absolute()
-    if int(os.environ.get("WORLD_SIZE") or 1) > 1:
-        raise UserError("run_dir=null", "processes started by torchrun cannot agree on a folder named by the clock",
-                        "add run_dir=<folder>")
+    if int(os.environ.get("WORLD_SIZE") or 1) > 1 and not rendezvous.is_needed():
+        raise UserError("run_dir=null", "processes that were started one by one cannot agree on a folder named by the "
+                        "clock", "add run_dir=<folder>, or start them by torchrun")
     mode = "" if cfg["mode"] == "train" else f"_{cfg['mode']}"
     name = "" if cfg.get("name") is None else "_" + re.sub(r"[^\w.-]+", "-", str(cfg["name"]))
     stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
     path = (Path(cfg["output_dir"]) / "runs" / f"{stamp}_{method}{mode}{name}").absolute()
-    return first_free(path)
+    return rendezvous.decided("folder", lambda: first_free(path))
 
 
 def check_writable(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: stop between two batches, not in the middle of one."""
+"""Ctrl-C, SIGTERM, and SIGUSR1, which clusters send before they take a machine away: stop between two batches."""
 
 import signal
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from types import FrameType
 from src.core import console
 
 _requested: int | None = None
-_HANDLED = (signal.SIGINT, signal.SIGTERM)
+_HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 class StopRun(BaseException):
@@ -20,7 +20,7 @@ class StopRun(BaseException):
 
     @property
     def exit_code(self) -> int:
-        """130 for Ctrl-C, 143 for SIGTERM, as shells have it."""
+        """130 for Ctrl-C, 143 for SIGTERM, 138 for SIGUSR1, as shells have it."""
         return 128 + self.signum
 
 

@@ -67,6 +67,8 @@ class Work:
 
     def sample(self) -> None:
         """Pictures for ``prompts=`` in ``<run folder>/samples``."""
+        if not console.is_main_process():
+            return
         if not hasattr(self.module, "sample"):
             raise UserError(f"method={self.plan.choices.get('method')}", "this method draws no samples")
         self._load_for_sampling()

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from src.core import ranks
 from src.core.errors import FAILED_RUN, UserError
 from src.rewards.base import Reward
 
@@ -54,7 +55,7 @@ def _described(scores: Any) -> str:
 def _failure(reward: Reward, images: Tensor, prompts: Sequence[str], folder: Path, problem: str, rows: Sequence[int],
              fix: str) -> UserError:
     name = getattr(reward, "name", type(reward).__name__)
-    kept = _keep(images, prompts, folder / "failed_reward", problem, list(rows)[:KEPT])
+    kept = _keep(images, prompts, folder / ranks.named("failed_reward"), problem, list(rows)[:KEPT])
     return UserError(f"reward {name} {problem}", f"pictures and prompts are in {kept}, and nothing was trained on them",
                      fix, exit_code=FAILED_RUN)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from time import perf_counter
 from typing import Any
 
 import torch
+
+from src.core import ranks
 
 
 class Clock:
@@ -23,7 +25,17 @@ class Clock:
         yield
         if torch.cuda.is_available():
             torch.cuda.synchronize()  # once a phase: what was queued belongs to it
-        self.seconds[phase] += perf_counter() - start
+        self.seconds[phase] = self.seconds.get(phase, 0.0) + perf_counter() - start
+
+    def between_ranks(self) -> ExitStack:
+        """`with clock.between_ranks():` around what ranks send each other: seconds of `wait` until the slowest is
+        there, then of `communicate`. A run of one process has neither."""
+        stack = ExitStack()
+        if ranks.count() > 1:
+            with self("wait"):
+                ranks.meet()
+            stack.enter_context(self("communicate"))
+        return stack
 
     def add_evaluations(self, count: int) -> None:
         """Rows that went through the UNet; guidance makes two of one."""

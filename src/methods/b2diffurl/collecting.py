@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import LongTensor, Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
+from src.core import ranks
 from src.core.progress import phase
 from src.methods.b2diffurl.objectives.weighting import step_weights
 from src.methods.b2diffurl.reference import with_reference
 from src.methods.b2diffurl.sampling import Rollout
 from src.methods.b2diffurl.schedule import interval as interval_at
 from src.methods.b2diffurl.stage import choose, draw_prompts
-from src.methods.b2diffurl.update import replayed, updates
+from src.methods.b2diffurl.update import Kept, replayed, updates
 from src.rewards.guard import checked_scores
 
 
@@ -29,26 +31,47 @@ class Collecting:
         return DataLoader(_Stage(self), batch_size=None)
 
     def collect(self, stage: int) -> list[LongTensor]:
-        """Fills `self.kept` and returns the samples of each optimiser step, `updates_per_stage` of them."""
+        """Fills `self.kept` and returns the samples of each optimiser step, `updates_per_stage` of them: numbers among
+        the kept samples of all ranks."""
         before = self.model.evaluations
         interval = self.interval_of(stage)
         prompt_index, slots = draw_prompts(self.prompts_per_stage, len(self.prompts.train), seed=self.seed, stage=stage)
-        with self.clock("sample"), phase(self.trainer, "sampling", total=self.steps, unit="step") as advance:
-            rolled = self.sample_latents(prompt_index, slots, branches=self.branches, interval=interval, stage=stage,
-                                         seed=self.seed, keep=True, progress=advance)
-        rewards = self.score(rolled)
+        own = ranks.share(len(slots))  # of the trunks; their trajectories never leave this rank
+        with ranks.together(self.clock.between_ranks):
+            with self.clock("sample"), phase(self.trainer, "sampling", total=self.steps, unit="step") as advance:
+                rolled = self.sample_latents(prompt_index[own], slots[own], branches=self.branches, interval=interval,
+                                             stage=stage, seed=self.seed, keep=True, progress=advance)
+            rewards = self.score(rolled).cpu()
+        with self.clock.between_ranks():
+            rewards = torch.cat(ranks.gathered(rewards))
         self.queries += len(rewards)
-        self.kept, self.stage_stats = choose(rolled, rewards, self.history_of_rewards, self.choice, self.usable)
+        prompts, trunks = (rows.repeat_interleave(self.branches) for rows in (prompt_index, slots))
+        chosen, advantages, self.stage_stats = choose(prompts, trunks, rewards, self.history_of_rewards, self.choice)
+        self._keep(rolled, own.start * self.branches, chosen, advantages)
         sigma = self.ddim.sigma[self.kept.step_indices]
         self.step_weights = step_weights(sigma, self.objective.weighting)
-        plan = updates(len(self.kept), inner_epochs=self.inner_epochs, samples_per_update=self.samples_per_update,
-                       seed=self.seed, stage=stage, group=self.kept.group)
+        plan = updates(len(chosen), inner_epochs=self.inner_epochs, samples_per_update=self.samples_per_update,
+                       seed=self.seed, stage=stage, group=self.choice.group)
         if len(self.kept):
-            self._complete(plan[: len(plan) // self.inner_epochs])
-        self.policy_stats: list[dict[str, Tensor]] = []
+            self._complete([self.own(samples) for samples in plan[: len(plan) // self.inner_epochs]])
+        self.policy_stats: list[dict[str, Any]] = []
+        self.policy_row: dict[str, float] | None = None
         self.stage_stats |= {"interval": float(interval)}
         self.stage_evaluations = self.model.evaluations - before
         return plan + [torch.empty(0, dtype=torch.long)] * (self.updates_per_stage - len(plan))
+
+    def _keep(self, rolled: Rollout, first: int, chosen: LongTensor, advantages: Tensor) -> None:
+        """`self.kept`: those of the stage's chosen samples that this rank drew; `first` is the number of its first."""
+        mine = (chosen >= first) & (chosen < first + len(rolled.latents))
+        self.kept_in_all, self.place = len(chosen), torch.where(mine, mine.cumsum(0) - 1, -1)
+        device = rolled.latents.device
+        self.kept = Kept.of(rolled, (chosen[mine] - first).to(device), advantages[mine].to(device), self.usable,
+                            self.choice.group)
+
+    def own(self, samples: LongTensor) -> LongTensor:
+        """Of numbers of kept samples, those that this rank holds, as places in `self.kept`."""
+        place = self.place[samples]
+        return place[place >= 0]
 
     def _complete(self, first_pass: list[LongTensor]) -> None:
         """What the update compares with, where the rollout does not give it: no gradient, before any weight moves."""

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import torch
 from torch import LongTensor, Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset
 
+from src.core import ranks
 from src.core.media import log_image
 from src.core.progress import phase
-from src.methods.b2diffurl.evaluation import EVALUATION_STAGE, Tally, Task, tasks
+from src.methods.b2diffurl.evaluation import EVALUATION_STAGE, Tally, Task, share_of, tasks
 from src.methods.b2diffurl.pictures import Gallery, draw_sheet, gallery_of
 from src.methods.b2diffurl.plots import draw_plots
 from src.rewards.guard import checked_scores
@@ -36,7 +38,7 @@ class Evaluating:
     def _tasks(self, images: int) -> DataLoader:
         plan = tasks(len(self.prompts.train), len(self.prompts.heldout), prompts=self.eval_prompts, images=images,
                      batch=self.rollout_batch)
-        return DataLoader(plan, batch_size=None, collate_fn=lambda task: task)
+        return DataLoader(_Tasks(share_of(plan, ranks.number(), ranks.count())), batch_size=None)
 
     def on_validation_epoch_start(self) -> None:
         self.tally, self.shown = Tally(), ExitStack()
@@ -47,14 +49,18 @@ class Evaluating:
         self.tally = Tally()  # the console counts a test's batches itself
 
     def validation_step(self, task: Task, index: int) -> None:
-        self.evaluate(task)
+        with ranks.together():
+            self.evaluate(task)
         self.advance(1)
 
     def test_step(self, task: Task, index: int) -> None:
-        self.evaluate(task)
+        with ranks.together():
+            self.evaluate(task)
 
     def evaluate(self, task: Task) -> None:
         """Draws and scores one batch of pictures."""
+        if not len(task.slots):
+            return
         evaluations = self.model.evaluations
         rolled = self.sample_latents(task.prompt_index, task.slots, branches=1, interval=self.steps,
                                      stage=EVALUATION_STAGE, seed=0, keep=False)
@@ -74,17 +80,29 @@ class Evaluating:
 
     def on_validation_epoch_end(self) -> None:
         self.shown.close()
-        self.log_dict(self.tally.figures() | {"cost/reward_queries": float(self.queries)})
+        self.log_dict(self._tallied() | {"cost/reward_queries": float(self.queries)})
+        if self.trainer.is_global_zero:
+            self._show_stage()
+
+    def _tallied(self) -> dict[str, float]:
+        """Figures of all ranks' pictures; the pictures come together on rank 0."""
+        tallies = ranks.collected(self.tally)
+        if tallies:
+            self.tally = Tally.of(tallies)
+        return ranks.from_first(self.tally.figures() if tallies else None)
+
+    def _show_stage(self) -> None:
         gallery = self._gallery()
         sheet = draw_sheet({f"stage {self.current_epoch + 1}": gallery},
                            _made(self.run_dir / "samples") / f"stage_{self.current_epoch + 1:04d}.png")
         log_image(self.trainer, "samples", sheet)
 
     def on_test_epoch_end(self) -> None:
-        self.figures = self.tally.figures()
+        self.figures = self._tallied()
         if self.label == "before":  # the curves' first point
             self.log_dict(self.figures | {"cost/reward_queries": 0.0})
-        self._gallery().save(self.run_dir / "samples" / f"{self.label}.npz")
+        if self.trainer.is_global_zero:
+            self._gallery().save(self.run_dir / "samples" / f"{self.label}.npz")
 
     def _gallery(self) -> Gallery:
         return gallery_of(self.tally, self.words, list(self.scorers))
@@ -113,6 +131,19 @@ class Evaluating:
             files.append(_made(folder) / f"{place:03d}_{_slug(prompts[place])}.png")
             save_image(picture, files[-1])
         return files
+
+
+class _Tasks(IterableDataset):
+    """A rank's tasks. Not a list: Lightning would deal that to the ranks once more, and repeat some."""
+
+    def __init__(self, plan: list[Task]) -> None:
+        self.plan = plan
+
+    def __len__(self) -> int:
+        return len(self.plan)
+
+    def __iter__(self) -> Iterator[Task]:
+        return iter(self.plan)
 
 
 def _made(folder: Path) -> Path:

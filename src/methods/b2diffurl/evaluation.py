@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 
 import torch
 from torch import LongTensor, Tensor
@@ -37,6 +38,15 @@ def tasks(train: int, heldout: int, *, prompts: int, images: int, batch: int) ->
     return found
 
 
+def share_of(plan: list[Task], part: int, parts: int) -> list[Task]:
+    """Consecutive tasks for one of several processes: as many for each, the last ones' being empty where it does not
+    come out even. The shares one after the other are the plan."""
+    size = -(-len(plan) // parts)
+    own = plan[part * size : (part + 1) * size]
+    nothing = torch.empty(0, dtype=torch.int64)
+    return own + [Task("", nothing, nothing)] * (size - len(own))
+
+
 @dataclass
 class Tally:
     """What an evaluation has seen so far, kept on the CPU."""
@@ -46,6 +56,11 @@ class Tally:
     latents: list[Tensor] = field(default_factory=list)
     scores: list[dict[str, Tensor]] = field(default_factory=list)
     pictures: list[Tensor] = field(default_factory=list)  # uint8 [B, 3, H, W]
+
+    @classmethod
+    def of(cls, tallies: Sequence[Tally]) -> Tally:
+        """What several processes have seen, one after the other."""
+        return cls(*([item for tally in tallies for item in getattr(tally, part.name)] for part in fields(cls)))
 
     def add(self, task: Task, latents: Tensor, pictures: Tensor, scores: dict[str, Tensor]) -> None:
         self.split += [task.split] * len(task.slots)

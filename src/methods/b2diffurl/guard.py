@@ -10,7 +10,6 @@ from lightning.pytorch import Callback, Trainer
 from src.core import console, results
 from src.core.errors import UserError
 from src.methods.b2diffurl.alarms import ADVICE, Figures, Limits, findings
-from src.methods.b2diffurl.figures import policy_figures
 from src.methods.b2diffurl.module import B2DiffuRL
 
 BEFORE = "_before"
@@ -63,7 +62,7 @@ class Guard(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: B2DiffuRL) -> None:
         """Runs before the module logs the same figures; its row gets the alarms too."""
-        figures = {**pl_module.stage_stats, **policy_figures(pl_module.policy_stats)}
+        figures = {**pl_module.stage_stats, **pl_module.policy_figures()}
         self.stages = [*self.stages, figures][-self.limits.stages:]
         found = findings(self.stages, self.evaluations, self.limits, reward=pl_module.reward.name,
                          scorers=list(pl_module.scorers), branches=pl_module.branches)

@@ -6,6 +6,7 @@ The maths is in sampling, selection, update and objectives; this file only puts 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import LongTensor, Tensor
 
+from src.core import ranks
 from src.core.errors import UserError
 from src.core.progress import phase
 from src.data.prompts import PromptSet
@@ -22,7 +24,7 @@ from src.methods.b2diffurl.clock import Clock
 from src.methods.b2diffurl.collecting import Collecting
 from src.methods.b2diffurl.ddim import Ddim
 from src.methods.b2diffurl.evaluating import Evaluating
-from src.methods.b2diffurl.figures import policy_figures
+from src.methods.b2diffurl.figures import policy_figures, policy_sums
 from src.methods.b2diffurl.objectives.base import Objective
 from src.methods.b2diffurl.sampling import Rollout, rollout
 from src.methods.b2diffurl.stage import Choice
@@ -34,7 +36,8 @@ from src.rewards.base import Reward
 class B2DiffuRL(Collecting, Evaluating, L.LightningModule):
     """Hu et al., CVPR 2025. With `branches=1` and the whole chain as interval it is plain DDPO.
 
-    Sizes are totals over all devices; the YAML beside the method says what each key means.
+    Sizes are totals over all devices; the YAML beside the method says what each key means. Several processes do what
+    one would: each draws and keeps its share of the trunks, all know all rewards, and gradients are added up.
     """
 
     epoch_name = "stage"  # for the console
@@ -108,10 +111,15 @@ class B2DiffuRL(Collecting, Evaluating, L.LightningModule):
         """Loads every part once; the prompts are embedded once for the whole run."""
         if self._loaded:
             return
-        if self.trainer.world_size > 1:
-            raise UserError(f"trainer.devices: {self.trainer.world_size} processes",
-                            "B2-DiffuRL trains on one device so far", "set trainer.devices=1 trainer.num_nodes=1")
-        self.load(self.trainer.strategy.root_device)
+        processes = ranks.count()
+        if processes > self.prompts_per_stage:
+            raise UserError(f"method.prompts_per_stage={self.prompts_per_stage} on {processes} processes",
+                            "each of them needs a trunk of its own", "raise it, or use fewer devices")
+        first_of_host = self.trainer.local_rank == 0
+        for turn in (True, False):  # what is downloaded is downloaded once
+            with ranks.together():
+                if turn == first_of_host:
+                    self.load(self.trainer.strategy.root_device)
 
     def load(self, device: torch.device) -> None:
         with torch.random.fork_rng(devices=[]):
@@ -161,31 +169,50 @@ class B2DiffuRL(Collecting, Evaluating, L.LightningModule):
         """One optimiser step on `samples`: the loss is the mean over all their (sample, step) pairs."""
         if not len(samples):
             return
-        before = self.model.evaluations
-        optimizer = self.optimizers()
+        before, own = self.model.evaluations, self.own(samples).to(self.device)
+        optimizer, parameters = self.optimizers(), self.model.trainable_parameters()
         optimizer.zero_grad(set_to_none=True)
         optimizer.param_groups[0]["lr"] = self.lr_of(self.current_epoch)
         steps = len(self.kept.step_indices)
         pairs_in_all = len(samples) * steps
-        with self.clock("train"), phase(self.trainer, "updating", total=pairs_in_all, unit="pair") as advance:
-            for pairs in pairs_of(samples.to(self.device), steps, self.micro_batch, self.kept.group):
+        with (self.clock("train"), phase(self.trainer, "updating", total=len(own) * steps, unit="pair") as advance,
+              self._gradients_stay_here()):
+            for pairs in pairs_of(own, steps, self.micro_batch, self.kept.group):
                 mean, new = policy(self.denoise, self.ddim, self.kept, pairs)
                 loss, stats = loss_of(self.objective, self.ddim, self.kept, pairs, mean, new, self.step_weights)
                 self.manual_backward(loss.sum() / pairs_in_all)
-                self.policy_stats.append(stats | {"policy/loss": loss.detach().mean(), "first": index == 0})
+                self.policy_stats.append(stats | {"policy/loss": loss.detach().mean(), "first": index == 0,
+                                                  "pairs": pairs.real})
                 advance(pairs.real)
+        with self.clock.between_ranks():
+            ranks.sum_gradients(parameters)
+        with self.clock("train"):
             if self.grad_clip:
-                norm = torch.nn.utils.clip_grad_norm_(self.model.trainable_parameters(), self.grad_clip)
-                self.policy_stats[-1]["policy/grad_norm"] = norm.detach()
+                norm = torch.nn.utils.clip_grad_norm_(parameters, self.grad_clip)
+                self.policy_stats.append({"policy/grad_norm": norm.detach(), "first": False, "pairs": 1})
             optimizer.step()
         self.stage_evaluations += self.model.evaluations - before
 
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """A batch is numbers of samples, or of prompts: the host looks them up."""
+        return batch
+
+    def _gradients_stay_here(self) -> AbstractContextManager[None]:
+        """Lightning's DDP would average at every backward, and wait for ranks that have no sample in this update."""
+        return getattr(self.trainer.strategy, "block_backward_sync", nullcontext)()
+
+    def policy_figures(self) -> dict[str, float]:
+        """The stage's `policy/*` of all ranks; the first call of a stage has to come from all of them."""
+        if self.policy_row is None:
+            with self.clock.between_ranks():
+                self.policy_row = policy_figures(ranks.gathered(policy_sums(self.policy_stats)))
+        return self.policy_row
+
     def on_train_epoch_end(self) -> None:
         """One row of figures a stage; nothing was read from the device before."""
-        self.clock.add_evaluations(self.stage_evaluations)
-        kept = len(self.kept)
-        self.kept = None
-        rows = policy_figures(self.policy_stats)
+        rows = self.policy_figures()
+        self.clock.add_evaluations(sum(ranks.gathered(self.stage_evaluations)))
+        kept, self.kept = self.kept_in_all, None
         self.log("reward/mean", self.stage_stats.pop("reward/mean"), prog_bar=True)
         self.log_dict({**self.stage_stats, **rows, **self.costs, "select/samples": float(kept)})
         if not kept:

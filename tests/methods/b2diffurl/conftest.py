@@ -28,32 +28,34 @@ MODEL_OPTIONS = ("dtype", "lora_rank", "gradient_checkpointing")
 Make = Callable[..., B2DiffuRL]
 
 
+def built(folder: Path, run_dir: Path, *, objective: Any = None, kind: Any = None, **options: Any) -> B2DiffuRL:
+    """The method on the stand-in in `folder`; options are those of conf/method, and `dtype` and the like of the model,
+    which is `kind`, or else a DiffusionModel."""
+    from src.data.prompts import PromptSet
+    from src.methods.b2diffurl.objectives.ddpo import DDPO
+    from src.models.diffusion import DiffusionModel
+
+    own = {key: options.pop(key) for key in MODEL_OPTIONS if key in options}
+    model = (kind or DiffusionModel)(name="standin", path=str(folder), **own)
+    prompts = PromptSet(train=["a red cat", "a dog", "a red dog"], heldout=["a cat", "two red dogs"])
+    module = B2DiffuRL(model=model, prompts=prompts, reward=Redness(), scorers={"judge": Judge(name="judge")},
+                       objective=objective or DDPO(), **OPTIONS | options)
+    module.run_dir = run_dir
+    return module
+
+
 @pytest.fixture
 def make(sd_folder: Path, tmp_path: Path) -> Make:
-    """Builds the method on the stand-in; options are those of conf/method, and `dtype` and the like of the model,
-    which is `kind`, or else a DiffusionModel."""
-
-    def build(*, objective: Any = None, folder: Path = sd_folder, kind: Any = None, **options: Any) -> B2DiffuRL:
-        from src.data.prompts import PromptSet
-        from src.methods.b2diffurl.objectives.ddpo import DDPO
-        from src.models.diffusion import DiffusionModel
-
-        own = {key: options.pop(key) for key in MODEL_OPTIONS if key in options}
-        model = (kind or DiffusionModel)(name="standin", path=str(folder), **own)
-        prompts = PromptSet(train=["a red cat", "a dog", "a red dog"], heldout=["a cat", "two red dogs"])
-        module = B2DiffuRL(model=model, prompts=prompts, reward=Redness(), scorers={"judge": Judge(name="judge")},
-                           objective=objective or DDPO(), **OPTIONS | options)
-        module.run_dir = tmp_path
-        return module
-
-    return build
+    """`built` in this test's folder."""
+    return lambda *, folder=sd_folder, **options: built(folder, tmp_path, **options)
 
 
-def trainer_for(module: B2DiffuRL, *callbacks: Callback) -> Trainer:
+def trainer_for(module: B2DiffuRL, *callbacks: Callback, devices: int = 1) -> Trainer:
     """A trainer as core builds it, without its files."""
-    return Trainer(accelerator="cpu", max_epochs=module.stages, check_val_every_n_epoch=module.eval_every, logger=False,
-                   num_sanity_val_steps=0, enable_checkpointing=False, enable_progress_bar=False, inference_mode=False,
-                   enable_model_summary=False, callbacks=list(callbacks), default_root_dir=module.run_dir)
+    return Trainer(accelerator="cpu", devices=devices, max_epochs=module.stages, logger=False,
+                   check_val_every_n_epoch=module.eval_every, num_sanity_val_steps=0, enable_checkpointing=False,
+                   enable_progress_bar=False, inference_mode=False, enable_model_summary=False,
+                   callbacks=list(callbacks), default_root_dir=module.run_dir)
 
 
 def fit(module: B2DiffuRL, *callbacks: Callback) -> dict[str, float]:

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.methods.b2diffurl.evaluation import Tally, Task, pairwise_distance, tasks
-from src.methods.b2diffurl.figures import policy_figures
+from src.methods.b2diffurl.evaluation import Tally, Task, pairwise_distance, share_of, tasks
+from src.methods.b2diffurl.figures import policy_figures, policy_sums
 from src.methods.b2diffurl.pictures import PER_SPLIT, Gallery, draw_sheet, gallery_of
 from src.methods.b2diffurl.plots import draw_plots, read_columns
 from tests.methods.b2diffurl.conftest import trainer_for
@@ -100,15 +100,35 @@ def test_one_picture_a_prompt_has_no_diversity() -> None:
     assert tally.figures() == {"eval/clip": 1.0}
 
 
-def test_a_stage_becomes_one_row() -> None:
-    def part(loss: float, deviation: float, first: bool) -> dict:
-        return {"policy/loss": torch.tensor(loss), "policy/ratio_max_dev": torch.tensor(deviation), "first": first}
+def part(loss: float, deviation: float, first: bool, pairs: int) -> dict:
+    return {"policy/loss": torch.tensor(loss), "policy/ratio_max_dev": torch.tensor(deviation), "first": first,
+            "pairs": pairs}
 
-    last = part(6.0, 4.0, False) | {"policy/grad_norm": torch.tensor(9.0)}
-    stats = [part(1.0, 0.25, True), part(2.0, 0.0, True), last]
-    assert policy_figures(stats) == {"policy/loss": 3.0, "policy/ratio_max_dev": 4.0, "policy/grad_norm": 9.0,
-                                     "policy/first_ratio_dev": 0.25}
-    assert policy_figures([]) == {}
+
+def test_a_stage_becomes_one_row() -> None:
+    norm = {"policy/grad_norm": torch.tensor(9.0), "first": False, "pairs": 1}
+    stats = [part(1.0, 0.25, True, 4), part(2.0, 0.0, True, 2), part(6.0, 4.0, False, 2), norm]
+    assert policy_figures([policy_sums(stats)]) == {"policy/loss": 2.5, "policy/ratio_max_dev": 4.0,
+                                                    "policy/grad_norm": 9.0, "policy/first_ratio_dev": 0.25}
+    assert policy_figures([policy_sums([])]) == {}
+
+
+@pytest.mark.parametrize("cut", [0, 1, 3])
+def test_a_stage_of_several_ranks_has_the_figures_of_one(cut: int) -> None:
+    """... where one may have nothing, and where a figure is NaN on one of them."""
+    stats = [part(1.0, 0.25, True, 4), part(2.0, 0.75, True, 2), part(6.0, 0.5, False, 3)]
+    sums = [policy_sums(stats[:cut]), policy_sums(stats[cut:])]
+    assert policy_figures(sums) == pytest.approx(policy_figures([policy_sums(stats)]))
+    broken = policy_figures([*sums, policy_sums([part(math.nan, math.nan, False, 1)])])
+    assert math.isnan(broken["policy/loss"]) and math.isnan(broken["policy/ratio_max_dev"])
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3, 7])
+def test_processes_share_the_tasks_evenly_and_in_order(parts: int) -> None:
+    plan = tasks(5, 4, prompts=3, images=2, batch=5)
+    shares = [share_of(plan, number, parts) for number in range(parts)]
+    assert len({len(share) for share in shares}) == 1
+    assert triples([task for share in shares for task in share if len(task.slots)]) == triples(plan)
 
 
 # --- an evaluation by the module -------------------------------------------------------------------------------------

@@ -62,12 +62,12 @@ def test_a_stage_does_not_wait_for_the_device_between_rewards(on_meta, objective
         kept = with_reference(module.model.reference(), module.denoise, module.ddim, kept, [part], module.micro_batch,
                               means=True)
     assert seen.found == ["aten._to_copy.default"] * 2  # the numbers of the samples, once for each pass
-    module.kept, module.policy_stats, module.stage_evaluations = kept, [], 0
+    module.kept, module.policy_stats, module.stage_evaluations, module.place = kept, [], 0, part
     module.step_weights = step_weights(module.ddim.sigma[kept.step_indices], objective.weighting)
     with Transfers() as seen:
         module.training_step(part, 0)
     assert seen.found == ["aten._to_copy.default"]  # once an update
-    assert len(module.policy_stats) == 3  # 18 pairs, eight at a time
+    assert len(module.policy_stats) == 3 + 1  # 18 pairs, eight at a time; the norm of their gradient
 
 
 def test_what_waits_is_found() -> None:

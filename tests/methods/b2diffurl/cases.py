@@ -1,0 +1,77 @@
+"""Small runs that one process and several have to end alike. As a program (`python -m ... <sd> <folder> <case> ...`) it
+is one rank of them, and saves what it saw."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback
+
+from src.core import ranks
+from src.methods.b2diffurl.objectives.d3po import D3PO
+from src.methods.b2diffurl.objectives.ddpo import DDPO
+from src.methods.b2diffurl.objectives.dpok import DPOK
+from src.methods.b2diffurl.objectives.grpo import GRPO
+from tests.methods.b2diffurl.conftest import built, trainer_for
+
+BASE: dict[str, Any] = {"stages": 3, "prompts_per_stage": 3, "normaliser": "prompt", "inner_epochs": 2,
+                        "samples_per_update": 4, "grad_clip": 1.0,
+                        "interval": {"shape": "linear", "start": 2, "end": 4}}
+CASES: dict[str, dict[str, Any]] = {
+    "reference": {"selection": "reference", "objective": DDPO(clip_range=1e-3)},
+    "lopsided": {"selection": "reference", "normaliser": "global", "history": 0, "positive_threshold": 1.0,
+                 "negative_threshold": -99.0, "samples_per_update": 1, "inner_epochs": 1},
+    "d3po": {"selection": "best_worst", "objective": D3PO(beta=10.0), "replay": "always"},
+    "dpok": {"selection": "all", "objective": DPOK(clip_range=0.1), "prompts_per_stage": 5, "micro_batch": 5},
+    "grpo": {"selection": "all", "normaliser": "trunk", "objective": GRPO(clip_range=0.1, weighting="sigma")},
+    "full": {"lora_rank": 0, "lr": 1e-5, "replay": "always", "stages": 2},
+}
+
+
+class Watch(Callback):
+    """What every stage kept, its figures and weights; the gradient of every optimiser step."""
+
+    def __init__(self) -> None:
+        self.stages: list[dict[str, Any]] = []
+        self.gradients: list[torch.Tensor] = []
+
+    def on_before_optimizer_step(self, trainer, module, optimizer) -> None:
+        self.gradients.append(torch.cat([p.grad.flatten() for p in module.model.trainable_parameters()]))
+
+    def on_train_batch_start(self, trainer, module, batch, index) -> None:
+        if index == 0:
+            kept = module.kept
+            self.stages.append({"advantages": kept.advantages, "trajectory": kept.trajectory.flatten(2).mean(2),
+                                "prompts": kept.prompt_index})
+
+    def on_train_epoch_end(self, trainer, module) -> None:
+        self.stages[-1] |= {"figures": module.policy_figures(), "weights": flat(module)}
+
+
+def flat(module: Any) -> torch.Tensor:
+    """A copy of all trained weights, in the gradients' order."""
+    return torch.cat([p.detach().flatten() for p in module.model.trainable_parameters()])
+
+
+def carried_out(case: str, sd: Path, folder: Path, devices: int = 1) -> dict[str, Any]:
+    """Evaluates, trains and evaluates again; what this rank saw of it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    module, watch = built(sd, folder, **BASE | CASES[case]), Watch()
+    trainer = trainer_for(module, watch, devices=devices)
+    trainer.test(module, verbose=False)
+    before = module.figures
+    trainer.fit(module)
+    trainer.test(module, verbose=False)
+    figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    return {"before": before, "after": module.figures, "stages": watch.stages, "figures": figures,
+            "gradients": watch.gradients, "costs": module.costs, "rewards": module.history_of_rewards.state_dict()}
+
+
+if __name__ == "__main__":
+    sd, folder, *names = sys.argv[1:]
+    for name in names:
+        found = carried_out(name, Path(sd), Path(folder) / name, devices=2)
+        torch.save(found, Path(folder) / name / f"{ranks.number()}.pt")

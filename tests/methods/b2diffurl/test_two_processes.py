@@ -1,0 +1,73 @@
+"""Two processes do what one does: rewards, choice, updates and figures, also where they keep unequal numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.methods.b2diffurl.cases import CASES, carried_out
+from tests.processes import side_by_side
+
+SLOW = [name for name in CASES if name != "lopsided"]
+
+
+def by_two(sd: Path, folder: Path, *cases: str) -> dict[str, list[dict[str, Any]]]:
+    """What both ranks saw of each case."""
+    side_by_side(2, "tests.methods.b2diffurl.cases", [str(sd), str(folder), *cases])
+    return {case: [torch.load(folder / case / f"{rank}.pt", weights_only=False) for rank in (0, 1)] for case in cases}
+
+
+@pytest.fixture(scope="module")
+def two(sd_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, Any]]]:
+    return by_two(sd_folder, tmp_path_factory.mktemp("two"), *SLOW)
+
+
+def equal_runs(one: dict[str, Any], two: list[dict[str, Any]]) -> None:
+    assert len(one["gradients"]) == len(two[0]["gradients"]) == len(two[1]["gradients"]) > 0
+    for gradient, *both in zip(one["gradients"], *(rank["gradients"] for rank in two), strict=True):
+        assert torch.equal(*both)
+        assert (both[0] - gradient).norm() < 1e-2 * gradient.norm()  # pictures of other batches, rounded otherwise
+    # A weight without influence has rounding as its gradient, of which AdamW makes steps of full length.
+    size = torch.stack(one["gradients"]).abs().amin(0)
+    matters = size > 1e-2 * size.max()
+    for number, stage in enumerate(one["stages"]):
+        equal_stages(stage, [rank["stages"][number] for rank in two], matters)
+    for rank in two:
+        assert rank["rewards"]["prompts"] == one["rewards"]["prompts"]
+        torch.testing.assert_close(torch.tensor(rank["rewards"]["rewards"]), torch.tensor(one["rewards"]["rewards"]),
+                                   atol=1e-6, rtol=1e-4)
+        for label in ("before", "after"):
+            assert rank[label] == two[0][label] == pytest.approx(one[label], rel=1e-3, abs=1e-4)
+        assert rank["costs"]["cost/reward_queries"] == one["costs"]["cost/reward_queries"]
+
+
+def equal_stages(one: dict[str, Any], two: list[dict[str, Any]], matters: torch.Tensor) -> None:
+    """`matters`: the weights to compare."""
+    assert torch.equal(torch.cat([rank["prompts"] for rank in two]), one["prompts"])
+    for name in ("advantages", "trajectory"):
+        torch.testing.assert_close(torch.cat([rank[name] for rank in two]), one[name], atol=1e-3, rtol=1e-3)
+    assert torch.equal(two[0]["weights"], two[1]["weights"])
+    torch.testing.assert_close(two[0]["weights"][matters], one["weights"][matters], atol=1e-5, rtol=1e-3)
+    assert two[0]["figures"] == two[1]["figures"] == pytest.approx(one["figures"], rel=1e-2, abs=1e-5)
+
+
+def test_two_processes_equal_one_with_unequal_and_empty_shares(sd_folder: Path, tmp_path: Path) -> None:
+    found = by_two(sd_folder, tmp_path / "two", "lopsided")["lopsided"]
+    one = carried_out("lopsided", sd_folder, tmp_path / "one")
+    equal_runs(one, found)
+    kept = [tuple(len(stage["advantages"]) for stage in stages)
+            for stages in zip(*(rank["stages"] for rank in found), strict=True)]
+    assert any(first != second and 0 in (first, second) for first, second in kept), kept
+    assert {"cost/seconds_wait", "cost/seconds_communicate"} == found[0]["costs"].keys() - one["costs"].keys()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", SLOW)
+def test_two_processes_equal_one(two, sd_folder: Path, tmp_path: Path, case: str) -> None:
+    one = carried_out(case, sd_folder, tmp_path)
+    equal_runs(one, two[case])
+    if CASES[case].get("replay") == "always":
+        assert all(stage["figures"]["policy/first_ratio_dev"] == 0 for stage in two[case][0]["stages"])
