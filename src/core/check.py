@@ -22,6 +22,7 @@ RUN_KEYS: dict[str, tuple[tuple[type, ...], str]] = {
     "run_dir": ((str, type(None)), "a folder"),
     "resume": ((str, type(None)), "auto or a run folder"),
     "ckpt": ((str, type(None)), "a checkpoint file, a run folder or latest"),
+    "card_gb": ((int, float, type(None)), "the memory of a card in GB"),
     "jobs": ((int, str, type(None)), "the number of jobs at a time, or auto"),
     "sweep_dir": ((str, type(None)), "a folder"),
     "optimized_metric": ((str, type(None)), "a figure of metrics.json or a column of metrics.csv"),

@@ -1,14 +1,11 @@
-"""How much GPU memory a Stable Diffusion's update takes, counted from its architecture; nothing here is measured.
+"""How much GPU memory training a Stable Diffusion takes, by a formula; nothing here is measured. Pure Python.
 
-`saved_by_autograd` runs one forward pass without data (shapes and types only) and adds up what autograd
-keeps for the backward pass. `needed` turns such figures into the memory of a run; conf/memory names its batch sizes.
+The figures of a model are counted from its architecture (counting.py); conf/memory names batch sizes that fit a card.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
-from unittest import mock
 
 GB = 1e9
 OVERHEAD = 1.0  # GB: the CUDA context, cuDNN's and cuBLAS' workspaces
@@ -21,127 +18,51 @@ FRAGMENTS = 1.1  # what the allocator holds over what is asked of it
 class Footprint:
     """One model's figures in GB, in bfloat16 with LoRA on the attention; a pair is two rows (guidance)."""
 
-    weights: float  # UNet, VAE, text encoder
+    side: int  # pixels of a picture's side; all figures but the weights grow with its square
+    weights: float  # UNet and VAE; the text encoders rest on the CPU
     pair: float  # kept by autograd for a (sample, step) pair
     pair_checkpointed: float  # ... with gradient checkpointing
     block: float  # the largest checkpointed block of one pair, which the backward pass computes again
     picture: float  # the VAE's largest tensors while it decodes one picture
-    latents: float  # one latent picture in float32
+
+    @property
+    def latents(self) -> float:
+        """One latent picture in float32."""
+        return 4 * (self.side // 8) ** 2 * 4 / GB
+
+    def at(self, side: int) -> Footprint:
+        """For pictures of another side."""
+        scale = (side / self.side) ** 2
+        return Footprint(side, self.weights, scale * self.pair, scale * self.pair_checkpointed, scale * self.block,
+                         scale * self.picture)
 
 
-# `saved_by_autograd` on the published UNet configurations, `picture_bytes`, and the other parts' parameters x 2 bytes.
+_SD1 = Footprint(side=512, weights=1.89, pair=2.07, pair_checkpointed=0.30, block=0.18, picture=0.54)
+# `saved_by_autograd` on the published UNet configurations, `picture_bytes`, and the VAE's parameters x 2 bytes.
 FOOTPRINTS = {
-    "sd15": Footprint(weights=2.14, pair=2.07, pair_checkpointed=0.30, block=0.18, picture=0.54,
-                      latents=4 * 64 * 64 * 4 / GB),  # 512 x 512 pixels
-    "sd21": Footprint(weights=2.58, pair=4.45, pair_checkpointed=0.48, block=0.39, picture=1.21,
-                      latents=4 * 96 * 96 * 4 / GB),  # 768 x 768 pixels
+    "sd14": _SD1,
+    "sd15": _SD1,
+    "sd21": Footprint(side=768, weights=1.90, pair=4.45, pair_checkpointed=0.48, block=0.39, picture=1.21),
+    "sdxl": Footprint(side=1024, weights=5.33, pair=15.54, pair_checkpointed=0.98, block=0.35, picture=2.15),
 }
 
 
-def needed(of: Footprint, *, checkpointing: bool, micro_batch: int, rollout_batch: int, vae_batch: int,
-           pictures: int, steps: int, scorers: float = SCORERS) -> float:
-    """GB of a run: 1.1 (weights + scorers + trajectories + max(update, rollout, decode)) + 1, the three never at once.
+def parts(of: Footprint, *, checkpointing: bool, micro_batch: int, rollout_batch: int, vae_batch: int, pictures: int,
+          steps: int) -> dict[str, float]:
+    """GB of what sizes decide: `trajectories` all the time, and one of `update`, `rollout`, `decode` at a time.
 
     update = 1.5 micro_batch * pair, or 1.5 micro_batch * (pair_checkpointed + block); rollout = 1.5 rollout_batch *
     block, since without gradients hardly more than one block of the UNet is alive; decode = vae_batch * picture;
     trajectories = pictures of a stage * (steps + 5) * latents: a chain has steps + 1, four more are at work.
     """
     pair = of.pair_checkpointed + of.block if checkpointing else of.pair
-    most = max(HALF * micro_batch * pair, HALF * rollout_batch * of.block, vae_batch * of.picture)
-    return FRAGMENTS * (of.weights + scorers + pictures * (steps + 5) * of.latents + most) + OVERHEAD
+    return {"trajectories": pictures * (steps + 5) * of.latents, "update": HALF * micro_batch * pair,
+            "rollout": HALF * rollout_batch * of.block, "decode": vae_batch * of.picture}
 
 
-def picture_bytes(side: int) -> int:
-    """Of decoding one picture of `side` pixels: about four tensors of 256 channels at full size in bfloat16."""
-    return 4 * 256 * side * side * 2
-
-
-def saved_by_autograd(config: dict[str, Any], rows: int = 2, rank: int = 4) -> dict[str, int]:
-    """Bytes of a UNet2DConditionModel with `config` in bfloat16: its weights, and what autograd keeps of a pair.
-
-    Tensors on the meta device have shapes and no data. Attention counts as the fused kernels do: q, k, v and result.
+def needed(of: Footprint, *, scorers: float = SCORERS, **sizes: int | bool) -> float:
+    """GB of a run with the sizes of `parts`: 1.1 (weights + scorers + trajectories + max(update, rollout, decode)) + 1.
     """
-    import torch
-    from diffusers import UNet2DConditionModel
-
-    from src.models.diffusion import ATTENTION
-    from src.models.lora import add_lora
-
-    with torch.device("meta"), mock.patch("torch.nn.functional.scaled_dot_product_attention", _fused()):
-        unet = UNet2DConditionModel.from_config(config).to(torch.bfloat16).requires_grad_(False)
-        add_lora(unet, rank, None, ATTENTION)
-        weights = {parameter.untyped_storage()._cdata for parameter in unet.parameters()}
-        side, width = unet.config.sample_size, unet.config.cross_attention_dim
-        inputs = (torch.empty(rows, unet.config.in_channels, side, side, dtype=torch.bfloat16), torch.empty(rows),
-                  torch.empty(rows, 77, width, dtype=torch.bfloat16))
-        added = _added(unet.config, rows)
-        plain, outer, blocks = _Counter(weights), _Counter(weights), []
-        with plain:
-            unet(*inputs, added_cond_kwargs=added)
-
-        def checkpointed(module: Any, *args: Any) -> Any:
-            for tensor in args:
-                if isinstance(tensor, torch.Tensor):
-                    outer.add(tensor)
-            with _Counter(weights) as inner:
-                result = module(*args)
-            blocks.append(inner.bytes)
-            return result
-
-        unet.enable_gradient_checkpointing(checkpointed)
-        unet.train()
-        with outer:
-            unet(*inputs, added_cond_kwargs=added)
-    size = sum(parameter.numel() * parameter.element_size() for parameter in unet.parameters())
-    return {"unet": size, "pair": plain.bytes, "pair_checkpointed": outer.bytes, "block": max(blocks)}
-
-
-def _added(config: Any, rows: int) -> dict[str, Any] | None:
-    """What SDXL's UNet takes beside the text: a pooled embedding and six sizes."""
-    import torch
-
-    if config.addition_embed_type != "text_time":
-        return None
-    pooled = config.projection_class_embeddings_input_dim - 6 * config.addition_time_embed_dim
-    return {"text_embeds": torch.empty(rows, pooled, dtype=torch.bfloat16), "time_ids": torch.empty(rows, 6)}
-
-
-def _fused() -> Any:
-    """An attention that saves what a fused kernel saves, for tensors without data."""
-    import torch
-
-    class Attention(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx: Any, query: Any, key: Any, value: Any) -> Any:
-            result = torch.empty_like(query)
-            ctx.save_for_backward(query, key, value, result)
-            return result
-
-    return lambda query, key, value, **options: Attention.apply(query, key, value)
-
-
-class _Counter:
-    """Adds up the storages that autograd saves inside it, each once and without the weights."""
-
-    def __init__(self, weights: set[int]) -> None:
-        from torch.autograd.graph import saved_tensors_hooks
-
-        self.weights, self.kept = weights, {}
-        self.hooks = saved_tensors_hooks(self.add, lambda tensor: tensor)
-
-    def add(self, tensor: Any) -> Any:
-        storage = tensor.untyped_storage()
-        if storage._cdata not in self.weights:
-            self.kept[storage._cdata] = (storage, storage.nbytes())  # held, so that no address is used twice
-        return tensor
-
-    @property
-    def bytes(self) -> int:
-        return sum(size for _, size in self.kept.values())
-
-    def __enter__(self) -> _Counter:
-        self.hooks.__enter__()
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self.hooks.__exit__(*error)
+    taken = parts(of, **sizes)
+    most = max(taken["update"], taken["rollout"], taken["decode"])
+    return FRAGMENTS * (of.weights + scorers + taken["trajectories"] + most) + OVERHEAD

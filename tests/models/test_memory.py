@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from src.core.compose import compose, plain
-from src.models.memory import FOOTPRINTS, needed, saved_by_autograd
+from src.methods.b2diffurl.fits import problems
+from src.models.counting import picture_bytes, saved_by_autograd
+from src.models.memory import FOOTPRINTS, needed
 
 CARDS = {"12gb": 12.0, "24gb": 24.0}
 
@@ -16,28 +18,60 @@ def composed(*overrides: str) -> dict:
 
 def gigabytes(cfg: dict) -> float:
     model, method = cfg["model"], cfg["method"]
-    return needed(FOOTPRINTS[model["name"]], checkpointing=model["gradient_checkpointing"],
+    of = FOOTPRINTS[model["name"]]
+    return needed(of.at(model["resolution"] or of.side), checkpointing=model["gradient_checkpointing"],
                   micro_batch=method["micro_batch"], rollout_batch=method["rollout_batch"], steps=method["steps"],
                   vae_batch=model["vae_batch"], pictures=method["prompts_per_stage"] * method["branches"])
 
 
 SMALL = ["method.prompts_per_stage=128", "method.micro_batch=1", "method.rollout_batch=2"]  # as 12gb.yaml says
+SMALLER = ["model.resolution=768", "method.prompts_per_stage=16", *SMALL[1:]]
 PLAIN = ["model.gradient_checkpointing=false", "method.micro_batch=3"]  # as 24gb.yaml says
 
 
 @pytest.mark.parametrize(("card", "model", "more", "figure"), [
-    ("12gb", "sd15", [], 10.0), ("12gb", "sd21", SMALL, 10.6), ("24gb", "sd15", [], 13.2),
-    ("24gb", "sd15", PLAIN, 18.7), ("24gb", "sd21", [], 20.4)])
+    ("12gb", "sd15", [], 9.7), ("12gb", "sd21", SMALL, 9.9), ("12gb", "sdxl", SMALLER, 11.3),
+    ("24gb", "sd15", [], 12.9), ("24gb", "sd15", PLAIN, 18.4), ("24gb", "sd21", [], 19.6), ("24gb", "sdxl", [], 21.2)])
 def test_a_preset_fits_its_card_by_the_formula(card: str, model: str, more: list[str], figure: float) -> None:
     cfg = composed(f"model={model}", f"memory={card}", *more)
     assert cfg["model"]["dtype"] == "bfloat16" and cfg["model"]["lora_rank"] == 4
     assert gigabytes(cfg) < 0.95 * CARDS[card] and gigabytes(cfg) == pytest.approx(figure, abs=0.06)
+    assert cfg["card_gb"] == CARDS[card] and problems(cfg) == []
+
+
+@pytest.mark.parametrize(("overrides", "words"), [
+    (["model=sd21", "memory=12gb"], ["model=sd21 at 768 pixels", "card of 12 GB", "Lower method.prompts_per_stage"]),
+    (["model=sdxl", "memory=12gb"], ["12.0 GB with the smallest sizes", "memory=24gb", "model.resolution"]),
+    (["model=sdxl", "memory=24gb", "method.micro_batch=8"], ["Lower method.micro_batch (update: 16.0 GB)"]),
+    (["model=sd15", "card_gb=12"], ["Set model.gradient_checkpointing=true, or lower method.micro_batch"]),
+    (["model=sd15"], []), (["memory=12gb"], []), (["model=sd21", "memory=12gb", "card_gb=null"], []),
+    (["method=pskd", "card_gb=1"], [])])
+def test_sizes_that_do_not_fit_are_refused_with_what_to_lower(overrides: list[str], words: list[str]) -> None:
+    told = problems(composed(*overrides))
+    assert len(told) == bool(words) and all(word in told[0] for word in words)
 
 
 def test_the_command_line_wins_over_a_preset_and_a_preset_over_the_model() -> None:
     cfg = composed("memory=12gb", "model=sd15", "method.micro_batch=3")
     assert cfg["method"]["micro_batch"] == 3 and cfg["model"]["gradient_checkpointing"]
     assert not composed("model=sd15")["model"]["gradient_checkpointing"]
+
+
+@pytest.mark.slow
+def test_figures_of_sdxl_are_counted_on_its_published_configuration() -> None:
+    config = {"sample_size": 128, "in_channels": 4, "out_channels": 4, "layers_per_block": 2,
+              "block_out_channels": [320, 640, 1280], "attention_head_dim": [5, 10, 20], "cross_attention_dim": 2048,
+              "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"],
+              "up_block_types": ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"],
+              "transformer_layers_per_block": [1, 2, 10], "use_linear_projection": True,
+              "addition_embed_type": "text_time", "addition_time_embed_dim": 256,
+              "projection_class_embeddings_input_dim": 2816}
+    found, sdxl = saved_by_autograd(config), FOOTPRINTS["sdxl"]
+    for name in ("pair", "pair_checkpointed", "block"):
+        assert found[name] / 1e9 == pytest.approx(getattr(sdxl, name), rel=0.02)
+    vae = 0.167  # its 83.7 million parameters
+    assert found["unet"] / 1e9 + vae == pytest.approx(sdxl.weights, rel=0.01)
+    assert picture_bytes(sdxl.side) / 1e9 == pytest.approx(sdxl.picture, rel=0.01)
 
 
 def test_what_autograd_keeps_is_counted_from_the_architecture() -> None:

@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from src.core.errors import describe, did_you_mean
-from src.methods.b2diffurl import schedule
+from src.methods.b2diffurl import fits, schedule
 from src.methods.b2diffurl.objectives import rules
 
 NORMALISERS = ("prompt", "trunk", "global", "prompt_center", "trunk_center")
@@ -46,7 +46,7 @@ def check(cfg: dict[str, Any]) -> list[str]:
     found = _parts(method) + [text for name in RANGES for text in _range(name, method.get(name))]
     found += _choice(method, "normaliser", NORMALISERS) + _choice(method, "selection", SELECTIONS)
     found += _eta(method) + _rescale(method) + _betas(method) + _interval(method) + _normaliser(method)
-    return found + _thresholds(method) + _weights(method) + rules.problems(method)
+    return found + _thresholds(method) + _weights(method) + rules.problems(method) + fits.problems(cfg)
 
 
 def _parts(method: dict) -> list[str]:
