@@ -66,7 +66,7 @@ def taken(loss: Loss) -> str:
         return "-"
     tensors = [item for item in vars(memory).values() if isinstance(item, torch.Tensor) and item.ndim > 1]
     weights = sum(item.nbytes for item in memory.teacher.parameters()) if hasattr(memory, "teacher") else 0
-    place = " and two files of 10 MB" if isinstance(memory, MemmapMemory) else ""
+    place = " and files of 10 MB" if isinstance(memory, MemmapMemory) else ""
     return f"{(sum(item.nbytes for item in tensors) + weights) / 1e6:.1f} MB{place}"
 
 

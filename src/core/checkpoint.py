@@ -8,15 +8,31 @@ from typing import Any, Literal
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 
+from src.core import atomic
 from src.core.errors import FAILED_RUN, UserError
-from src.core.resume import damage
+from src.core.resume import LAST, NEXT, PREVIOUS, damage
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Every checkpoint that Lightning saves is on the disk before it has its name.
+
+    Lightning's own writes to the machine's folder for temporary files and moves the file from there.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic.replacing(path) as draft, draft.open("wb") as stream:
+            torch.save(checkpoint, stream)
 
 
 class RunCheckpoint(Checkpoint):
     """Keeps ``last.ckpt``, the one before it as ``last-prev.ckpt``, and ``best.ckpt`` if a metric is named.
 
-    Saves only at the end of an epoch: that state can be continued exactly.
+    Saves only at the end of an epoch: that state can be continued exactly. Lightning gives the epoch's row to the
+    loggers only after that hook: so the file is ``next.ckpt`` until the row is written, and takes its place then.
     """
 
     def __init__(
@@ -25,6 +41,7 @@ class RunCheckpoint(Checkpoint):
         self.every_n_epochs, self.monitor, self.mode = max(every_n_epochs, 1), monitor, mode
         self.best_value: float | None = None
         self._verified = False
+        self._waiting: tuple[int, bool] | None = None  # epochs behind next.ckpt, and whether it is the best
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save if this epoch is due, the last one, or the best so far."""
@@ -33,17 +50,38 @@ class RunCheckpoint(Checkpoint):
         better = self._is_better(trainer)
         if not (last or better or finished % self.every_n_epochs == 0):
             return
-        folder = Path(trainer.default_root_dir) / "checkpoints"
-        draft = folder / "draft.ckpt"
+        file = folder_of(trainer) / NEXT
+        trainer.save_checkpoint(file, weights_only=False)
         if trainer.is_global_zero:
-            folder.mkdir(parents=True, exist_ok=True)
-        trainer.save_checkpoint(draft, weights_only=False)
-        if trainer.is_global_zero:
-            self._verify(draft)
-            put_in_place(draft, folder / "last.ckpt", folder / "last-prev.ckpt")
-            if better:
-                copy_in_place(folder / "last.ckpt", folder / "best.ckpt")
+            self._verify(file)
+        self._waiting = finished, better
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._settle(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """A run's last checkpoint; the test that follows reads the best one on every rank."""
+        self._settle(trainer)
         trainer.strategy.barrier("checkpoint in place")
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """A stop between two epochs."""
+        if self._waiting is not None and trainer.current_epoch == self._waiting[0]:  # counts after the row
+            self._settle(trainer)
+
+    def _settle(self, trainer: Trainer) -> None:
+        """Give the checkpoint that waits its place, now that the epoch's rows are written."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is None or not trainer.is_global_zero:
+            return
+        for logger in trainer.loggers:
+            if hasattr(logger, "flush"):
+                logger.flush()
+        folder = folder_of(trainer)
+        # The best one first: after a crash in between, the epoch is trained once more and found best again.
+        if waiting[1]:
+            copy_in_place(folder / NEXT, folder / "best.ckpt")
+        put_in_place(folder / NEXT, folder / LAST, folder / PREVIOUS)
 
     def state_dict(self) -> dict[str, Any]:
         return {"best_value": self.best_value}
@@ -74,24 +112,26 @@ class RunCheckpoint(Checkpoint):
         self._verified = True
 
 
-def put_in_place(draft: Path, last: Path, previous: Path) -> None:
-    """Make a finished draft the last checkpoint; at every moment one of ``last`` and ``previous`` is complete."""
-    with draft.open("rb") as stream:
-        os.fsync(stream.fileno())
+def folder_of(trainer: Trainer) -> Path:
+    """Where a run's checkpoints are."""
+    return Path(trainer.default_root_dir) / "checkpoints"
+
+
+def put_in_place(ready: Path, last: Path, previous: Path) -> None:
+    """Make a complete file the last checkpoint; at every moment one of ``last`` and ``previous`` is there."""
     if last.is_file():
         os.replace(last, previous)
-    os.replace(draft, last)
+    os.replace(ready, last)
+    atomic.flush(last.parent)
 
 
 def copy_in_place(source: Path, target: Path) -> None:
     """Copy with an atomic last step; a hard link where the disk has them."""
-    draft = target.with_suffix(".tmp")
-    draft.unlink(missing_ok=True)
-    try:
-        os.link(source, draft)
-    except OSError:
-        shutil.copyfile(source, draft)
-    os.replace(draft, target)
+    with atomic.replacing(target) as draft:
+        try:
+            os.link(source, draft)
+        except OSError:
+            shutil.copyfile(source, draft)
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -1,13 +1,14 @@
 """metrics.csv: one row per call of ``self.log``, written at once, continued exactly after an interruption."""
 
 import csv
-import os
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+from src.core import atomic
 
 
 class CSVRows(Logger):
@@ -22,19 +23,19 @@ class CSVRows(Logger):
         self.file: Path | None = None
         self.epoch = -1  # core sets it at the start of each epoch
         self._columns: list[str] = []
-        self._kept: int | None = None
+        self._kept: range | None = None
 
     def attach_run(self, folder: Path, **_: Any) -> None:
         """Write to this run's folder; called by core before anything is logged."""
         self.file = folder / "metrics.csv"
         self._columns = _read(self.file)[0]
 
-    def keep_until(self, epoch: int) -> None:
+    def keep_until(self, epoch: int, before: bool = True) -> None:
         """Drop the rows after ``epoch`` (the checkpoint's last finished one) as soon as there are new ones.
 
-        -1 keeps what came before training.
+        -1 keeps what came before training; ``before=False`` drops that too, where it is done once more.
         """
-        self.epoch = self._kept = epoch
+        self.epoch, self._kept = epoch, range(-1 if before else 0, epoch + 1)
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
@@ -46,11 +47,16 @@ class CSVRows(Logger):
             row["epoch"] = self.epoch
         new = [key for key in row if key not in self._columns]
         if new or self._kept is not None:
-            rows = [old for old in _read(self.file)[1] if self._kept is None or _epoch(old) <= self._kept]
+            rows = [old for old in _read(self.file)[1] if self._kept is None or _epoch(old) in self._kept]
             self._columns, self._kept = self._columns + new, None
             self._rewrite(rows)
-        with self.file.open("a", newline="") as stream:
+        with atomic.told(self.file), self.file.open("a", newline="") as stream:
             csv.DictWriter(stream, self._columns, restval="", lineterminator="\n").writerow(row)
+
+    def flush(self) -> None:
+        """Wait until the rows are on the disk: a checkpoint must not outlive the rows of its epochs."""
+        if self.file is not None and self.file.is_file():
+            atomic.flush(self.file)
 
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
         """config.yaml has them."""
@@ -64,12 +70,10 @@ class CSVRows(Logger):
         return ""
 
     def _rewrite(self, rows: list[dict[str, str]]) -> None:
-        draft = self.file.with_suffix(".tmp")
-        with draft.open("w", newline="") as stream:
+        with atomic.replacing(self.file) as draft, draft.open("w", newline="") as stream:
             writer = csv.DictWriter(stream, self._columns, restval="", lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
-        os.replace(draft, self.file)
 
 
 def _read(file: Path) -> tuple[list[str], list[dict[str, str]]]:

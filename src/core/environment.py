@@ -9,12 +9,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from src.core import atomic
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def write(folder: Path) -> None:
     """Write ``env.json`` into a run folder."""
-    (folder / "env.json").write_text(json.dumps(describe(), indent=2) + "\n")
+    atomic.write_text(folder / "env.json", json.dumps(describe(), indent=2) + "\n")
 
 
 def describe() -> dict[str, Any]:

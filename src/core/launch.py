@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src.core import console, environment, peers, quiet, runfolder, signals
+from src.core import atomic, console, environment, peers, quiet, resume, runfolder, signals
 from src.core.errors import FAILED_RUN, UserError
 from src.core.plan import Plan
-from src.core.results import Results, read
+from src.core.results import Results, Status, read
 from src.core.resume import key
 
 if TYPE_CHECKING:
@@ -77,6 +77,8 @@ class _Run:
         self.folder.open(plan.cfg, [text for text in plan.overrides if _lasts(text)])
         # Processes that Lightning starts for further devices read it and write to the same folder.
         os.environ[runfolder.ENV] = str(plan.folder)
+        if plan.resumed:
+            resume.tidy(plan.folder, plan.checkpoint)
         self.results.continue_from(earlier)
         self.results.save("running")
         environment.write(plan.folder)
@@ -84,32 +86,37 @@ class _Run:
             self.folder.point_latest(Path(plan.cfg["output_dir"]).absolute())
 
     def _on_user_error(self, error: UserError) -> int:
-        began = self.work is not None and self.work.began
+        began = self._began
         if self.folder.is_open:
-            self.results.save("failed")
-        if self.folder.is_open and not began:
+            self._save("failed")
+        if self.folder.is_open and not began and error.exit_code != FAILED_RUN:
             self._close_loggers()
             self.folder.undo()
         if self._wants_traceback():
             traceback.print_exc()
         console.fail(error, from_any=True)
+        if began or error.exit_code == FAILED_RUN:
+            self._say_how_to_continue()
         return FAILED_RUN if began else error.exit_code
 
     def _on_stop(self, stop: signals.StopRun) -> int:
         if self.folder.is_open:
-            self.results.save("interrupted")
+            self._save("interrupted")
         if self.work is not None and self.folder.is_open and self.plan.cfg["mode"] == "train":
             _best_effort("the report", self.work.report)
-            self.results.save("interrupted")
-            console.note(f"Interrupted. Continue with: python -m src.run resume={runfolder.short(self.plan.folder)}")
+            self._save("interrupted")
+            console.note("Interrupted.")
+            self._say_how_to_continue()
         return stop.exit_code
 
     def _on_failure(self, error: BaseException) -> int:
+        if fault := atomic.disk_fault(error):
+            return self._on_user_error(atomic.unwritable(Path(fault.filename or self.plan.folder), fault))
         rank = console.rank()
         log = self.plan.folder / (f"error_rank{rank}.log" if rank else "error.log")
         try:
             log.parent.mkdir(parents=True, exist_ok=True)
-            self.results.save("failed")
+            self._save("failed")
             log.write_text("".join(traceback.format_exception(error)))
         except OSError:
             traceback.print_exception(error)
@@ -118,11 +125,24 @@ class _Run:
         reason = str(error).strip().splitlines()
         console.fail(UserError(type(error).__name__, reason[0] if reason else "no message",
                                f"the traceback is in {runfolder.short(log)}"), from_any=True)
+        self._say_how_to_continue()
         return FAILED_RUN
+
+    @property
+    def _began(self) -> bool:
+        return self.work is not None and self.work.began
+
+    def _save(self, status: Status) -> None:
+        """On the way out: a disk that is full must not hide what filled it."""
+        _best_effort("metrics.json", lambda: self.results.save(status))
+
+    def _say_how_to_continue(self) -> None:
+        if (self.plan.folder / "metrics.json").is_file() and self.plan.cfg["mode"] == "train":
+            console.note(f"Continue with: python -m src.run resume={runfolder.short(self.plan.folder)}")
 
     def _on_loss(self, what: str) -> None:
         """Another process has ended while this one waits for it, and cannot be woken up."""
-        self.results.save("failed")
+        self._save("failed")
         console.fail(UserError(what, "the run cannot go on without it", "its own message says why"))
 
     def _close_loggers(self) -> None:

@@ -2,12 +2,12 @@
 
 import json
 import math
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from src.core import atomic
 from src.core.console import is_main_process
 
 Status = Literal["running", "finished", "interrupted", "failed"]
@@ -46,9 +46,7 @@ class Results:
             return
         self.head.update(status=status, seconds=round(self.seconds, 3))
         figures = {name: value if math.isfinite(value) else None for name, value in self.figures.items()}
-        draft = self.file.with_suffix(".tmp")
-        draft.write_text(json.dumps({**self.head, **figures}, indent=2) + "\n")
-        os.replace(draft, self.file)
+        atomic.write_text(self.file, json.dumps({**self.head, **figures}, indent=2) + "\n")
 
 
 def read(folder: Path) -> dict[str, Any]:

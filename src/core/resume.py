@@ -4,9 +4,13 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from src.core import console, results, runfolder
+import yaml
+
+from src.core import atomic, console, results, runfolder
 from src.core.errors import UserError, did_you_mean
 
+LAST, PREVIOUS = "last.ckpt", "last-prev.ckpt"
+NEXT = "next.ckpt"  # complete, but its epoch's row may not be in metrics.csv yet
 OWN_KEYS = ("resume", "run_dir", "ckpt", "prompts", "mode")
 
 
@@ -50,7 +54,7 @@ def find(resume: str, overrides: Sequence[str], output_dir: Path) -> Path | None
 def checkpoint(folder: Path) -> Path | None:
     """The newest checkpoint of a run that can be read; None if it never wrote one."""
     damaged = []
-    for path in (folder / "checkpoints" / "last.ckpt", folder / "checkpoints" / "last-prev.ckpt"):
+    for path in (folder / "checkpoints" / LAST, folder / "checkpoints" / PREVIOUS):
         if not path.is_file():
             continue
         fault = damage(path)
@@ -85,19 +89,41 @@ def damage(path: Path) -> str | None:
     try:
         with zipfile.ZipFile(path) as archive:
             broken = archive.testzip()
-    except (zipfile.BadZipFile, OSError, EOFError) as error:
-        return str(error)
+    except Exception as error:  # zipfile raises whatever the damage leads it into
+        return str(error) or type(error).__name__
     return f"checksum of {broken}" if broken else None
+
+
+def tidy(folder: Path, chosen: Path | None) -> None:
+    """Remove what a crash left half-written in a run's folder, and a checkpoint that is damaged: the next one would
+    take the place of the good one before it."""
+    atomic.sweep(folder)
+    atomic.remove(folder / "checkpoints" / NEXT)
+    if chosen is not None and chosen.name == PREVIOUS:
+        atomic.remove(folder / "checkpoints" / LAST)
 
 
 def _newest_unfinished(wanted: set[str], output_dir: Path) -> Path | None:
     for folder in reversed(_runs(output_dir)):
-        summary = results.read(folder)
-        if summary.get("status") in (None, "finished") or summary.get("mode") != "train":
+        if set(lasting(saved_overrides(folder))) != wanted or not _unfinished(folder):
             continue
-        if set(lasting(saved_overrides(folder))) == wanted and not runfolder.is_locked(folder):
-            return folder.resolve()
+        # Other ranks find what rank 0, which may hold the lock by now, has found.
+        if console.is_main_process() and runfolder.is_locked(folder):
+            console.note(f"resume=auto: {runfolder.short(folder)} is in the hands of a running process; passed over.")
+            continue
+        return folder.resolve()
     return None
+
+
+def _unfinished(folder: Path) -> bool:
+    """Whether a training began here and did not end; one killed in its first moments has no metrics.json yet."""
+    summary = results.read(folder)
+    if "mode" in summary:
+        return summary["mode"] == "train" and summary.get("status") != "finished"
+    try:
+        return yaml.safe_load((folder / "config.yaml").read_text())["mode"] == "train"
+    except (OSError, yaml.YAMLError, KeyError, TypeError):
+        return False
 
 
 def _runs(output_dir: Path) -> list[Path]:

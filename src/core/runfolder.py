@@ -10,7 +10,7 @@ from typing import IO, Any
 
 import yaml
 
-from src.core import rendezvous
+from src.core import atomic, rendezvous
 from src.core.errors import UserError
 
 ENV = "B2_RUN_DIR"
@@ -73,8 +73,10 @@ class RunFolder:
             self._earlier = {path: path.read_bytes() for name in FIRST_FILES if (path := self.path / name).is_file()}
             self._lock = lock(self.path)
             self.is_open = True
-            (self.path / "config.yaml").write_text(yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
-            (self.path / "overrides.txt").write_text("".join(f"{line}\n" for line in overrides))
+            os.register_at_fork(after_in_child=self.close)  # a loader's worker may outlive this process for seconds
+            content = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
+            atomic.write_text(self.path / "config.yaml", content)
+            atomic.write_text(self.path / "overrides.txt", "".join(f"{line}\n" for line in overrides))
         except OSError as error:
             reason = error.strerror or str(error)
             raise UserError(self.path, f"the run folder cannot be written ({reason})",

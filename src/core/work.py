@@ -8,7 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers.logger import Logger
 
-from src.core import checkpoint, console, signals
+from src.core import atomic, checkpoint, console, signals
 from src.core.build import build
 from src.core.callbacks import RunState, finished_epochs, seed_everything
 from src.core.errors import UserError
@@ -48,7 +48,7 @@ class Work:
     def train(self) -> None:
         """Evaluate, train, evaluate, export, report."""
         before = getattr(self.module, "evaluate_before", False)
-        if before and not any(name.endswith("_before") for name in self.results.figures):
+        if before and not self._has_before:
             self._test("before", "_before")
         start = self.plan.checkpoint
         signals.check_stop()
@@ -93,6 +93,11 @@ class Work:
         self.loggers = []
 
     @property
+    def _has_before(self) -> bool:
+        """Whether the evaluation before training is done; a run that is continued has its figures already."""
+        return any(name.endswith("_before") for name in self.results.figures)
+
+    @property
     def _datamodule(self) -> Any:
         return getattr(self.module, "datamodule", None)
 
@@ -112,7 +117,7 @@ class Work:
             node["enable_checkpointing"] = False
         self.loggers = self._build_loggers()
         return build(node, callbacks=[self.state, ConsoleProgress(), *callbacks], logger=self.loggers or False,
-                     default_root_dir=str(self.plan.folder))
+                     plugins=[checkpoint.AtomicCheckpointIO()], default_root_dir=str(self.plan.folder))
 
     def _build_loggers(self) -> list[Logger]:
         nodes = (self.plan.cfg.get("logger") or {}).values()
@@ -121,7 +126,7 @@ class Work:
             if hasattr(logger, "attach_run"):
                 logger.attach_run(self.plan.folder, config=self.plan.cfg)
             if hasattr(logger, "keep_until") and console.is_main_process():
-                logger.keep_until(self.first_epoch - 1)
+                logger.keep_until(self.first_epoch - 1, before=self.first_epoch > 0 or self._has_before)
         return loggers
 
     def _banner(self) -> None:
@@ -144,9 +149,9 @@ class Work:
 
     def _export(self) -> None:
         if hasattr(self.module, "export") and self.trainer.is_global_zero:
-            folder = self.plan.folder / "export"
-            folder.mkdir(exist_ok=True)
-            self.module.export(folder)
+            with atomic.replacing(self.plan.folder / "export") as folder:
+                folder.mkdir()
+                self.module.export(folder)
 
     def _finish(self) -> None:
         for logger in self.loggers:

@@ -40,7 +40,7 @@ def check(cfg: dict[str, Any]) -> list[str]:
     loss = method.get("loss") or {}
     found = [text for name, rule in METHOD.items() for text in _range("method", name, method.get(name), rule)]
     found += [text for name, rule in LOSS.items() for text in _range("method.loss", name, loss.get(name), rule)]
-    found += _parts(method) + _milestones(method) + _mixing(method, loss) + _memory(cfg, loss)
+    found += _parts(method) + _milestones(method) + _mixing(method, loss)
     return found + _nesterov(method) + _epochs(cfg, method) + _modes(cfg)
 
 
@@ -97,16 +97,6 @@ def _mixing(method: dict[str, Any], loss: dict[str, Any]) -> list[str]:
         return [describe(f"method.mixing_probability=1 with method.loss.memory={memory}",
                          "rows are only written for pictures that are not mixed, so none ever would be",
                          "use method.loss.memory=snapshot, or a probability below 1")]
-    return []
-
-
-def _memory(cfg: dict[str, Any], loss: dict[str, Any]) -> list[str]:
-    node = (cfg.get("callbacks") or {}).get("checkpoint") or {}
-    every = node.get("every_n_epochs", 1)
-    if loss.get("memory") == "memmap" and isinstance(every, int) and every > 1:
-        return [describe(f"callbacks.checkpoint.every_n_epochs={every} with method.loss.memory=memmap",
-                         "its files hold the rows of the last two epochs only, so each epoch needs its checkpoint",
-                         "use callbacks.checkpoint.every_n_epochs=1")]
     return []
 
 

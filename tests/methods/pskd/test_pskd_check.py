@@ -43,7 +43,6 @@ def test_every_number_of_the_loss_has_a_least_value(name: str) -> None:
 @pytest.mark.parametrize(("expected", "arguments"), [
     ("memory=table", {"mixing": "cutmix", "mixing_probability": 1}),
     ("CS-KD compares", {"mixing": "mixup", "loss": {"_target_": "src.methods.pskd.losses.cskd.CSKD", "memory": None}}),
-    ("every_n_epochs=5", {"loss": {"memory": "memmap"}, "top": {"callbacks": {"checkpoint": {"every_n_epochs": 5}}}}),
     ("method.milestones", {"milestones": [0.75, 0.5]}), ("method.milestones", {"milestones": [150, 225]}),
     ("trainer.max_epochs=9", {"top": {"trainer": {"max_epochs": 9}}}), ("mode=sample", {"top": {"mode": "sample"}}),
     ("data=src.data.shape_prompts", {"data": {"_target_": "src.data.shape_prompts.ShapePrompts"}}),

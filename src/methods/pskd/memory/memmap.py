@@ -1,4 +1,4 @@
-"""Rows in two files of the run's folder, for tables that fit no device: one is read while the other is written."""
+"""Rows in files of the run's folder, for tables that fit no device: one is read while the next is written."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from src.core import atomic
 from src.core.errors import UserError
 from src.methods.pskd.memory.base import Memory, finite
 from src.methods.pskd.memory.exchange import share_rows
@@ -22,10 +23,11 @@ BLOCK = 4096  # rows copied at once
 
 
 class MemmapMemory(Memory):
-    """2 x N x C half-precision numbers on disk (ImageNet 2 x 2.56 GB) and a batch of them in memory.
+    """3 x N x C half-precision numbers on disk (ImageNet 3 x 2.56 GB) and a batch of them in memory.
 
-    Two files, because a checkpoint of epoch t must find the rows of epoch t after a crash in the midst of t + 1. Ranks
-    of one machine, or with a common disk, share the files; a row is written by exactly one of them.
+    A file an epoch, because a checkpoint of epoch t must find the rows of epoch t after a crash in the midst of t + 1;
+    those of the last two checkpoints are kept. Ranks of one machine, or with a common disk, share the files; a row is
+    written by exactly one of them.
     """
 
     def open(self, context: Context) -> None:
@@ -33,22 +35,32 @@ class MemmapMemory(Memory):
         self.folder = context.folder / "memory"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.generation = 0  # epochs whose rows the file for reading holds; 0: labels
+        self.saved: list[int] = []  # generations that the last two checkpoints need
         self.waiting: tuple[np.ndarray, Tensor, Tensor, Any] | None = None
 
     def path(self, generation: int) -> Path:
-        return self.folder / f"rows_{generation % 2}.f16"
+        return self.folder / f"rows_{generation}.f16"
 
     def begin_epoch(self, epoch: int) -> None:
         super().begin_epoch(epoch)
+        if self.context.rank == 0:
+            self._clean({*self.saved, self.generation})
         if self.generation == 0:
             self._write_labels()
         self.now, self.next = self._file(self.generation), self._file(self.generation + 1)
 
+    def _clean(self, needed: set[int]) -> None:
+        """Remove files that no checkpoint needs; also those of epochs that are trained once more."""
+        for file in self.folder.glob("rows_*"):
+            if file.with_suffix(".f16") not in map(self.path, needed):
+                file.unlink()
+
     def _file(self, generation: int) -> np.memmap:
         """Opened for reading and writing; made first, by rank 0, where it is missing."""
         path, shape = self.path(generation), (len(self.context.labels), self.context.classes)
-        if self.context.rank == 0 and (not path.is_file() or path.stat().st_size != 2 * shape[0] * shape[1]):
-            np.memmap(path, np.float16, "w+", shape=shape).flush()
+        if self.context.rank == 0 and not path.is_file():
+            with atomic.replacing(path) as draft, draft.open("wb") as stream:
+                _reserve(stream.fileno(), 2 * shape[0] * shape[1])
         self._wait()
         return np.memmap(path, np.float16, "r+", shape=shape)
 
@@ -110,7 +122,8 @@ class MemmapMemory(Memory):
 
     def state_dict(self) -> dict[str, Any]:
         """The rows stay in their file; the checkpoint says which."""
-        return {"memmap": self.generation, "written": self.written.cpu()}
+        self.saved = [*self.saved, self.generation][-2:]
+        return {"memmap": self.generation, "before": self.saved[0], "written": self.written.cpu()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         if "memmap" not in state:
@@ -121,6 +134,7 @@ class MemmapMemory(Memory):
         if self.generation and (not path.is_file() or found != self._stamp()):
             raise UserError(path, f"the past predictions of {self.generation} epochs are not there (found: {found})",
                             "keep the folder memory/ of the run beside its checkpoints, or start afresh")
+        self.saved = [int(state["before"]), self.generation]
         self.written.copy_(state["written"])
 
     def _wait(self) -> None:
@@ -138,10 +152,16 @@ def _to_host(rows: Tensor) -> tuple[Tensor, Any]:
     return host, event
 
 
+def _reserve(descriptor: int, size: int) -> None:
+    """A full disk shows now: a page of a mapped file that finds no room later ends the process without a word."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, size)
+    else:
+        os.ftruncate(descriptor, size)
+
+
 def _note(path: Path, content: dict[str, Any]) -> None:
-    draft = path.with_suffix(".tmp")
-    draft.write_text(json.dumps(content))
-    os.replace(draft, path.with_suffix(".json"))
+    atomic.write_text(path.with_suffix(".json"), json.dumps(content))
 
 
 def _noted(path: Path) -> dict[str, Any] | None:
