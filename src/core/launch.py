@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src.core import atomic, console, environment, peers, quiet, resume, runfolder, signals
+from src.core import atomic, console, environment, peers, quiet, resume, runfolder, signals, slurm
 from src.core.errors import FAILED_RUN, UserError
 from src.core.plan import Plan
 from src.core.results import Results, Status, read
@@ -20,16 +20,22 @@ SHOW_TRACEBACK = "B2_TRACEBACK"
 
 
 def launch(plan: Plan) -> int:
-    """Carry the plan out and return the exit code: 0, 1 (failed), 2 (bad input), 130 or 143 (stopped)."""
+    """Carry the plan out and return the exit code: 0, 1 (failed), 2 (bad input), 130, 138 or 143 (stopped)."""
+    if plan.finished:
+        console.note(f"{runfolder.short(plan.folder)}: finished already, by this job before it was queued again.")
+        return 0
     run = _Run(plan)
     if not console.is_main_process():
         peers.follow_parent()
     with signals.caught():
         try:
-            return run.carry_out()
+            code = run.carry_out()
         finally:
             run.folder.close()
             os.environ.pop(runfolder.ENV, None)
+        if code == signals.StopRun(signals.REQUEUE).exit_code and slurm.job() and console.is_main_process():
+            slurm.requeue()
+        return code
 
 
 class _Run:
@@ -81,6 +87,7 @@ class _Run:
             resume.tidy(plan.folder, plan.checkpoint)
         self.results.continue_from(earlier)
         self.results.save("running")
+        slurm.record(plan.folder)
         environment.write(plan.folder)
         if plan.cfg["mode"] == "train":
             self.folder.point_latest(Path(plan.cfg["output_dir"]).absolute())

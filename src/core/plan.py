@@ -9,7 +9,7 @@ from typing import Any
 
 from omegaconf.errors import OmegaConfBaseException
 
-from src.core import console, rendezvous, resume, runfolder
+from src.core import console, rendezvous, results, resume, runfolder
 from src.core.check import check
 from src.core.compose import Composed, compose, plain
 from src.core.errors import Problems, UserError
@@ -26,6 +26,7 @@ class Plan:
     command: str
     resumed: bool = False
     checkpoint: Path | None = None
+    finished: bool = False  # by the same SLURM job, before it was queued again
 
 
 def make(overrides: Sequence[str], roots: Sequence[Path] = (), argv: Sequence[str] | None = None) -> Plan:
@@ -33,8 +34,13 @@ def make(overrides: Sequence[str], roots: Sequence[Path] = (), argv: Sequence[st
     composed, given = compose(overrides, roots), list(overrides)
     asked = _asked(composed)
     folder, checkpoint, output_dir = None, None, Path(str(asked["output_dir"]))
-    if asked["mode"] == "train" and asked["resume"] is not None:
-        folder = _resumed_folder(str(asked["resume"]), given, output_dir)
+    finished = False
+    if asked["mode"] == "train":
+        if asked["resume"] in (None, "auto"):
+            folder = rendezvous.decided("job", lambda: resume.of_job(given, _named_folder(composed, given), output_dir))
+            finished = folder is not None and results.read(folder).get("status") == "finished"
+        if folder is None and asked["resume"] is not None:
+            folder = _resumed_folder(str(asked["resume"]), given, output_dir)
         if folder is not None:
             given = resume.merge(resume.saved_overrides(folder), resume.lasting(given))
             composed, checkpoint = compose(given, roots), resume.checkpoint(folder)
@@ -44,7 +50,8 @@ def make(overrides: Sequence[str], roots: Sequence[Path] = (), argv: Sequence[st
         composed = compose(given, roots)
     command = shlex.join(["python", "-m", "src.run", *(given if folder else argv or overrides)])
     place = folder or _fresh_folder(composed, given)
-    return _checked(composed, Plan({}, composed.choices, given, place, command, folder is not None, checkpoint))
+    return _checked(composed, Plan({}, composed.choices, given, place, command, folder is not None, checkpoint,
+                                   finished))
 
 
 def check_only(overrides: Sequence[str], roots: Sequence[Path] = (), sweep: bool = False) -> None:
@@ -98,6 +105,16 @@ def _as_trained(checkpoint: Path, given: list[str]) -> list[str]:
 
 
 def _fresh_folder(composed: Composed, given: list[str]) -> Path:
-    named = any(resume.key(text) == "hydra.run.dir" for text in given)
     method = (composed.choices.get("method") or "run").replace("/", "-")
-    return runfolder.choose(_resolved(composed), method, str(composed.hydra.run.dir) if named else None)
+    return runfolder.choose(_resolved(composed), method, _hydra_folder(composed, given))
+
+
+def _hydra_folder(composed: Composed, given: list[str]) -> str | None:
+    """What ``hydra.run.dir=`` names."""
+    named = any(resume.key(text) == "hydra.run.dir" for text in given)
+    return str(composed.hydra.run.dir) if named else None
+
+
+def _named_folder(composed: Composed, given: list[str]) -> str | None:
+    """The run folder that the command line names."""
+    return composed.cfg.run_dir or _hydra_folder(composed, given)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from src.core import atomic, console, results, runfolder
+from src.core import atomic, console, results, runfolder, slurm
 from src.core.errors import UserError, did_you_mean
 
 LAST, PREVIOUS = "last.ckpt", "last-prev.ckpt"
@@ -49,6 +49,19 @@ def find(resume: str, overrides: Sequence[str], output_dir: Path) -> Path | None
         raise UserError(f"resume={resume}", "there is no such run folder", did_you_mean(folder.name, runs))
     saved_overrides(folder)
     return folder.resolve()
+
+
+def of_job(overrides: Sequence[str], named: str | None, output_dir: Path) -> Path | None:
+    """The folder in which this SLURM job trained with these overrides before it was queued again; None if it did not.
+
+    ``named`` is the folder that the command line gives.
+    """
+    if not slurm.was_requeued():
+        return None
+    for folder in [Path(named)] if named else reversed(_runs(output_dir)):
+        if slurm.trained(folder) and set(lasting(saved_overrides(folder))) == set(lasting(overrides)):
+            return folder.resolve()
+    return None
 
 
 def checkpoint(folder: Path) -> Path | None:

@@ -15,7 +15,7 @@ from src.core.errors import UserError
 
 ENV = "B2_RUN_DIR"
 SWEEP_FILE = "sweep.json"  # in the folder of a sweep; its runs lie below
-FIRST_FILES = {"config.yaml", "overrides.txt", "env.json", "metrics.json", "wandb_id.txt", ".lock"}
+FIRST_FILES = {"config.yaml", "overrides.txt", "env.json", "metrics.json", "wandb_id.txt", "slurm_job.txt", ".lock"}
 
 
 def choose(cfg: Mapping[str, Any], method: str, hydra_run_dir: str | None) -> Path:

@@ -7,8 +7,9 @@ from types import FrameType
 
 from src.core import console
 
+REQUEUE = signal.SIGUSR1  # what `sbatch --signal=USR1@300` sends before the time is over; Lightning's choice too
 _requested: int | None = None
-_HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+_HANDLED = (signal.SIGINT, signal.SIGTERM, REQUEUE)
 
 
 class StopRun(BaseException):
@@ -43,7 +44,7 @@ def install() -> None:
 
 @contextmanager
 def caught() -> Iterator[None]:
-    """Handle both signals inside the block; the previous handlers come back after it."""
+    """Handle these signals inside the block; the previous handlers come back after it."""
     global _requested
     _requested = None
     before = {signum: signal.getsignal(signum) for signum in _HANDLED}
@@ -59,5 +60,5 @@ def _handle(signum: int, frame: FrameType | None) -> None:
     global _requested
     if _requested is not None and signum == signal.SIGINT:
         raise KeyboardInterrupt
-    _requested = signum
+    _requested = _requested or signum  # the first says why: SLURM sends SIGTERM after its warning
     console.note("Stopping after the current batch. Ctrl-C again stops at once.")

@@ -1,15 +1,19 @@
 """An interrupted and continued run equals one that was not: weights, figures and every row of metrics.csv."""
 
 import json
+import os
 import shutil
+import signal
 import zipfile
 from pathlib import Path
 
 import pytest
 import torch
 
+from src.core import runfolder, signals
 from src.core.resume import lasting, merge
 from tests.core.conftest import Runner
+from tests.core.toy import Toy
 
 VARIANTS = {
     "plain": [],
@@ -127,8 +131,6 @@ def test_missing_folder_and_foreign_checkpoint(toy, tmp_path, capsys):
 
 
 def test_folder_of_a_running_process_is_left_alone(toy, capsys):
-    from src.core import runfolder
-
     assert toy("method.stop_at=8") == 143
     held = runfolder.lock(toy.folder)
     assert toy(f"resume={toy.folder}") == 2
@@ -141,3 +143,123 @@ def test_folder_of_a_running_process_is_left_alone(toy, capsys):
 def test_overrides_are_merged_by_key():
     assert merge(["a=1", "+b.c=2", "~d"], ["b.c=3", "e=1"]) == ["a=1", "~d", "b.c=3", "e=1"]
     assert lasting(["resume=auto", "a=1", "hydra.run.dir=x", "run_dir=y"]) == ["a=1"]
+
+
+def test_a_slurm_job_that_is_queued_again_goes_on_in_its_folder(toy, wholes, tmp_path, monkeypatch):
+    """SIGUSR1 stops and requeues it; then the very same command line continues, and does nothing once it is done."""
+    asked = tmp_path / "asked"
+    scontrol = tmp_path / "bin" / "scontrol"
+    scontrol.parent.mkdir()
+    scontrol.write_text(f'#!/bin/sh\necho "$@" >> {asked}\n')
+    scontrol.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{scontrol.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_JOB_ID", "77")
+    assert toy("seed=5", "trainer.max_epochs=1") == 0  # a run of the same job with other overrides
+    other = toy.folder
+    warn = signals.REQUEUE
+    monkeypatch.setattr(Toy, "training_step", once(Toy.training_step, 8, lambda: signal.raise_signal(warn)))
+    assert toy() == 138
+    folder = next(path for path in toy.folders if path != other)
+    assert asked.read_text() == "requeue 77\n"
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    assert toy() == 0
+    assert outcome(folder) == outcome(wholes / "plain") and len(toy.folders) == 2
+    written = (folder / "metrics.json").read_bytes()
+    assert toy() == 0
+    assert (folder / "metrics.json").read_bytes() == written and len(toy.folders) == 2
+    monkeypatch.setenv("SLURM_JOB_ID", "78")
+    assert toy() == 0 and len(toy.folders) == 3
+
+
+def once(original, call, action):
+    """`original`, with `action` before its call of that number."""
+    counted = iter(range(call))
+
+    def watched(*args, **options):
+        if next(counted, None) == call - 1:
+            action()
+        return original(*args, **options)
+
+    return watched
+
+
+def test_a_requeued_job_with_a_named_folder_goes_on_there(toy, tmp_path, monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "5")
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "4")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
+    run = f"run_dir={tmp_path / 'run'}"
+    assert toy(run, "method.stop_at=8") == 143
+    assert (tmp_path / "run" / "slurm_job.txt").read_text() == "4_3\n"
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    assert toy(run, "method.stop_at=8") == 143
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "2")
+    assert toy(run, "method.stop_at=8") == 2  # another task's folder
+
+
+FULL = {"a checkpoint": ("checkpoints/next.ckpt", 1), "a row": ("metrics.csv", 7), "figures": ("metrics.json", 3)}
+
+
+@pytest.mark.parametrize("place", FULL)
+def test_a_full_disk_is_told_in_a_sentence_and_the_run_can_be_continued(toy, wholes, capsys, monkeypatch, place):
+    """From the n-th opening on, the file behaves as one on a disk without room."""
+    name, nth = FULL[place]
+    original, opened, full = Path.open, [], [True]
+
+    def opening(path, mode="r", *args, **options):
+        if full and str(path).removesuffix(".draft").endswith(name) and mode[0] in "wa":
+            opened.append(path)
+            if len(opened) >= nth:
+                return original(Path("/dev/full"), mode, *args, **options)
+        return original(path, mode, *args, **options)
+
+    monkeypatch.setattr(Path, "open", opening)
+    assert toy("method.stop_at=20") == 1
+    text = capsys.readouterr()
+    error = " ".join(text.err.split())
+    assert f"{name}: could not be written: No space left on device" in error and "Traceback" not in error
+    assert f"resume={toy.folder}" in text.out
+    assert not list(toy.folder.rglob("*.draft"))
+    full.clear()
+    assert toy(f"resume={toy.folder}", "method.stop_at=null") == 0
+    assert outcome(toy.folder) == outcome(wholes / "plain")
+
+
+@pytest.mark.parametrize("kind", ["empty", "garbage", "cut"])
+def test_a_damaged_checkpoint_is_not_kept_as_the_one_before(toy, wholes, kind, capsys):
+    """After a second interruption, the checkpoint that was good is still the one to fall back to."""
+    assert toy("method.stop_at=14") == 143
+    last = toy.folder / "checkpoints" / "last.ckpt"
+    content = last.read_bytes()
+    last.write_bytes({"empty": b"", "garbage": os.urandom(len(content)), "cut": content[:-100]}[kind])
+    assert toy(f"resume={toy.folder}", "method.stop_at=9") == 143
+    assert "last.ckpt is damaged" in capsys.readouterr().err
+    assert sorted(path.name for path in last.parent.iterdir()) == ["last-prev.ckpt"]
+    assert toy(f"resume={toy.folder}", "method.stop_at=null") == 0
+    assert outcome(toy.folder) == outcome(wholes / "plain")
+
+
+def test_auto_goes_on_with_a_run_that_was_killed_before_its_first_figures(toy, wholes):
+    assert toy("method.stop_at=0") == 143
+    (toy.folder / "metrics.json").unlink()
+    shutil.rmtree(toy.folder / "checkpoints", ignore_errors=True)
+    assert toy("method.stop_at=0", "resume=auto") == 143
+    assert toy(f"resume={toy.folder}", "method.stop_at=null") == 0
+    assert outcome(toy.folder) == outcome(wholes / "plain")
+
+
+def test_a_worker_that_outlives_a_killed_run_does_not_hold_its_folder(tmp_path):
+    """Forked processes share the descriptor of the lock."""
+    folder = runfolder.RunFolder(tmp_path)
+    folder.open({}, [])
+    ready, begun = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(begun, b".")
+        signal.pause()
+    os.read(ready, 1)
+    folder.close()
+    try:
+        assert not runfolder.is_locked(tmp_path)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)

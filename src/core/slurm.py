@@ -1,0 +1,49 @@
+"""A SLURM job that is taken away and queued again: the same command line goes on in the folder it began."""
+
+import os
+import subprocess
+from pathlib import Path
+
+from src.core import atomic, console
+
+JOB_FILE = "slurm_job.txt"  # in a run's folder: the job that trained it last
+
+
+def job() -> str | None:
+    """This job's id, of an array ``<array>_<task>``; None outside SLURM."""
+    if array := os.environ.get("SLURM_ARRAY_JOB_ID"):
+        return f"{array}_{os.environ.get('SLURM_ARRAY_TASK_ID', '0')}"
+    return os.environ.get("SLURM_JOB_ID") or None
+
+
+def was_requeued() -> bool:
+    """Whether SLURM has started this job before; it then has the same id."""
+    return job() is not None and os.environ.get("SLURM_RESTART_COUNT", "0") not in ("", "0")
+
+
+def record(folder: Path) -> None:
+    """Note in a run's folder which job trains it."""
+    if (number := job()) is not None:
+        atomic.write_text(folder / JOB_FILE, f"{number}\n")
+
+
+def trained(folder: Path) -> bool:
+    """Whether this job trained the run in a folder."""
+    try:
+        return (folder / JOB_FILE).read_text().strip() == job()
+    except OSError:
+        return False
+
+
+def requeue() -> None:
+    """Ask SLURM to start this job again."""
+    command = ["scontrol", "requeue", str(job())]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        reason = done.stderr.strip() or f"exit code {done.returncode}" if done.returncode else ""
+    except (OSError, subprocess.SubprocessError) as error:
+        reason = str(error)
+    if reason:
+        console.warn(f"{' '.join(command)} failed: {reason}. Submit it again with resume=auto")
+    else:
+        console.note(f"Job {job()} is queued again and will go on from here.")
