@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +22,31 @@ def checked_scores(reward: Reward, images: Tensor, prompts: Sequence[str], folde
     Raises UserError if the reward raises, gives anything but one number per picture, or a number that is not finite;
     the pictures and prompts concerned are then in `folder`/failed_reward. A reward's own UserError passes.
     """
+    return _checked(_asked(reward, reward, images, prompts, folder), reward, images, prompts, folder)
+
+
+def checked_details(reward: Reward, images: Tensor, prompts: Sequence[str], folder: Path) -> dict[str, Tensor]:
+    """The same for all that a reward can say of pictures: its scores under its name, and the parts that it names in
+    `details`, if it has such a function; [B] each. Raises as `checked_scores` does."""
+    details = getattr(reward, "details", None)
+    if details is None:
+        return {reward.name: checked_scores(reward, images, prompts, folder)}
+    found = _asked(details, reward, images, prompts, folder)
+    return {name: _checked(scores, reward, images, prompts, folder) for name, scores in found.items()}
+
+
+def _asked(function: Callable[..., Any], reward: Reward, images: Tensor, prompts: Sequence[str], folder: Path) -> Any:
     try:
-        scores = reward(images, list(prompts))
+        return function(images, list(prompts))
     except UserError:
         raise  # it says itself what to do: a scorer that is gone, say
     except Exception as error:
         problem = f"raised {type(error).__name__}: {error}"
         raise _failure(reward, images, prompts, folder, problem, range(len(images)), _advice(error)) from error
+
+
+def _checked(scores: Any, reward: Reward, images: Tensor, prompts: Sequence[str], folder: Path) -> Tensor:
+    """`scores` if they are one finite number a picture."""
     if not isinstance(scores, Tensor) or scores.shape != (len(images),):
         problem = f"returned {_described(scores)} for {len(images)} pictures"
         fix = f"return one float per picture: a tensor of shape ({len(images)},)"

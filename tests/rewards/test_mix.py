@@ -12,7 +12,7 @@ from src.core.build import build
 from src.core.compose import compose, plain
 from src.core.errors import UserError
 from src.rewards.base import Reward
-from src.rewards.guard import checked_scores
+from src.rewards.guard import checked_details, checked_scores
 from src.rewards.mix import MixReward
 
 IMAGES, PROMPTS = torch.rand(3, 3, 16, 16, generator=torch.Generator().manual_seed(0)), ["a", "b", "c"]
@@ -35,7 +35,7 @@ class Fixed:
         return self.name
 
 
-def test_weights_means_and_deviations() -> None:
+def test_weights_means_and_deviations(tmp_path: Path) -> None:
     parts = {"one": 2.0, "two": {"weight": -1, "mean": 10, "std": 5, "batch_size": 8}}
     mix = MixReward(parts=parts, rewards={"one": Fixed(1, 2, 3), "two": Fixed(10, 15, 0)}).load("cpu")
     assert isinstance(mix, Reward) and mix.rewards["one"].device == "cpu"
@@ -44,6 +44,9 @@ def test_weights_means_and_deviations() -> None:
     assert {name: value.tolist() for name, value in details.items()} == {
         "mix": [2, 3, 8], "mix_one": [1, 2, 3], "mix_two": [10, 15, 0]}
     assert mix.identity() == "mix (2 x fixed + -1 x fixed)"
+    checked = checked_details(mix, IMAGES, PROMPTS, tmp_path)
+    assert checked.keys() == details.keys() and checked["mix"].tolist() == [2, 3, 8]
+    assert checked_details(Fixed(4, 5, 6), IMAGES, PROMPTS, tmp_path)["fixed"].tolist() == [4, 5, 6]
 
 
 @pytest.mark.parametrize(("scores", "told"), [((1.0, float("nan"), 2.0), "two gave a score that is not finite"),
@@ -52,6 +55,8 @@ def test_the_part_that_fails_is_named(scores, told: str, tmp_path: Path) -> None
     mix = MixReward(parts={"one": 1.0, "two": 1.0}, rewards={"one": Fixed(1, 2, 3), "two": Fixed(*scores)})
     with pytest.raises(UserError, match=told):
         checked_scores(mix, IMAGES, PROMPTS, tmp_path)
+    with pytest.raises(UserError, match=told):
+        checked_details(mix, IMAGES, PROMPTS, tmp_path)
 
 
 def test_without_parts() -> None:

@@ -18,7 +18,7 @@ from src.methods.b2diffurl.sampling import Rollout
 from src.methods.b2diffurl.schedule import interval as interval_at
 from src.methods.b2diffurl.stage import choose, draw_prompts
 from src.methods.b2diffurl.update import Kept, replayed, updates
-from src.rewards.guard import checked_scores
+from src.rewards.guard import checked_details
 
 
 class Collecting:
@@ -41,9 +41,11 @@ class Collecting:
             with self.clock("sample"), phase(self.trainer, "sampling", total=self.steps, unit="step") as advance:
                 rolled = self.sample_latents(prompt_index[own], slots[own], branches=self.branches, interval=interval,
                                              stage=stage, seed=self.seed, keep=True, progress=advance)
-            rewards = self.score(rolled).cpu()
+            scores = self.score(rolled)
         with self.clock.between_ranks():
-            rewards = torch.cat(ranks.gathered(rewards))
+            every = ranks.gathered(scores)
+        scores = {name: torch.cat([one[name] for one in every]) for name in scores}
+        rewards = scores.pop(self.reward.name)
         self.queries += len(rewards)
         prompts, trunks = (rows.repeat_interleave(self.branches) for rows in (prompt_index, slots))
         chosen, advantages, self.stage_stats = choose(prompts, trunks, rewards, self.history_of_rewards, self.choice)
@@ -56,6 +58,7 @@ class Collecting:
             self._complete([self.own(samples) for samples in plan[: len(plan) // self.inner_epochs]])
         self.policy_stats: list[dict[str, Any]] = []
         self.policy_row: dict[str, float] | None = None
+        self.stage_stats |= {f"reward/{part}": values.mean().item() for part, values in scores.items()}
         self.stage_stats |= {"interval": float(interval)}
         self.stage_evaluations = self.model.evaluations - before
         return plan + [torch.empty(0, dtype=torch.long)] * (self.updates_per_stage - len(plan))
@@ -91,17 +94,18 @@ class Collecting:
         most = self.branches if every else min(2, self.branches)
         return self.inner_epochs * math.ceil(self.prompts_per_stage * most / self.samples_per_update)
 
-    def score(self, rolled: Rollout) -> Tensor:
-        """Rewards [M] of a rollout's pictures, decoded and scored chunk by chunk so that pictures never pile up."""
+    def score(self, rolled: Rollout) -> dict[str, Tensor]:
+        """Rewards [M] of a rollout's pictures under the reward's name, and its parts': decoded and scored in chunks,
+        so that pictures never pile up; on the CPU."""
         size = self.rollout_batch
         total = len(rolled.latents)
-        parts = []
+        chunks = []
         with self.clock("score"), phase(self.trainer, "scoring", total=total, unit="picture") as advance:
             for latents, index in zip(rolled.latents.split(size), rolled.prompt_index.split(size), strict=True):
                 words = [self.words[i] for i in index.tolist()]
-                parts.append(checked_scores(self.reward, self.model.decode(latents), words, self.run_dir))
+                chunks.append(checked_details(self.reward, self.model.decode(latents), words, self.run_dir))
                 advance(len(latents))
-        return torch.cat(parts)
+        return {name: torch.cat([chunk[name] for chunk in chunks]).cpu() for name in chunks[0]}
 
     @property
     def needs_replay(self) -> bool:

@@ -16,7 +16,7 @@ from src.core.progress import phase
 from src.methods.b2diffurl.evaluation import EVALUATION_STAGE, Tally, Task, share_of, tasks
 from src.methods.b2diffurl.pictures import Gallery, draw_sheet, gallery_of
 from src.methods.b2diffurl.plots import draw_plots
-from src.rewards.guard import checked_scores
+from src.rewards.guard import checked_details
 
 
 class Evaluating:
@@ -73,9 +73,7 @@ class Evaluating:
         words = [self.words[i] for i in prompt_index.tolist()]
         found: dict[str, Tensor] = {}
         for scorer in self.scorers.values():
-            details = getattr(scorer, "details", None)
-            found |= details(pictures, words) if details else {
-                scorer.name: checked_scores(scorer, pictures, words, self.run_dir)}
+            found |= checked_details(scorer, pictures, words, self.run_dir)
         return found
 
     def on_validation_epoch_end(self) -> None:

@@ -14,7 +14,9 @@ from src.core.checkpoint import check_identity
 from src.core.errors import UserError
 from src.methods.b2diffurl.evaluation import EVALUATION_STAGE
 from src.methods.b2diffurl.objectives.dpok import DPOK
+from src.rewards.mix import MixReward
 from tests.methods.b2diffurl.conftest import fit
+from tests.methods.b2diffurl.rewards import Judge, Redness
 
 
 class Rows:
@@ -254,3 +256,11 @@ def test_a_checkpoint_of_another_objective_is_refused(make, tmp_path: Path) -> N
     check_identity(content, make(), tmp_path)
     with pytest.raises(UserError, match=r"of objective=ddpo, this run is objective=dpok"):
         check_identity(content, make(objective=DPOK(kl_weight=0.1)), tmp_path)
+
+
+def test_a_mix_shows_its_parts_every_stage(make) -> None:
+    module = make()
+    module.reward = MixReward(parts={"a": 2.0, "b": -1.0}, rewards={"a": Redness(), "b": Judge()})
+    shown = fit(module)
+    assert shown["reward/mix_a"] == shown["reward/mix_b"]  # the same formula
+    assert shown["reward/mean"] == pytest.approx(shown["reward/mix_a"], abs=1e-6)
