@@ -34,6 +34,7 @@ class Toy(LightningModule):
         kind: Literal["plain", "fancy"] = "plain",
         layers: list[int] | None = None,
         fail_at: int | None = None,
+        fail_rank: int | None = None,
         delay: float = 0.0,
         weights: str | None = None,
         stop_at: int | None = None,
@@ -43,7 +44,7 @@ class Toy(LightningModule):
         super().__init__()
         self.stop_at, self.validate, self.junk = stop_at, validate, junk
         self.lr, self.kind, self.fail_at, self.delay, self.width = lr, kind, fail_at, delay, width
-        self.weights = weights
+        self.weights, self.fail_rank = weights, fail_rank
         self.net = nn.Sequential(nn.Linear(width, width), nn.Dropout(0.3))
         self.figures: dict[str, float] = {}
         self.history: list[float] = []
@@ -74,7 +75,8 @@ class Toy(LightningModule):
         return DataLoader(TensorDataset(torch.ones(8, self.width)), batch_size=4)
 
     def training_step(self, batch: list[Tensor], index: int) -> Tensor:
-        if self.fail_at is not None and self.global_step >= self.fail_at:
+        mine = self.fail_rank in (None, self.trainer.global_rank)
+        if self.fail_at is not None and self.global_step >= self.fail_at and mine:
             raise RuntimeError("the toy broke")
         if self.stop_at is not None and self.global_step >= self.stop_at:
             os.kill(os.getpid(), signal.SIGTERM)

@@ -11,6 +11,7 @@ from src.methods.b2diffurl import fits, schedule
 from src.methods.b2diffurl.objectives import rules
 
 NORMALISERS = ("prompt", "trunk", "global", "prompt_center", "trunk_center")
+STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_false", "ddp_find_unused_parameters_true")
 SELECTIONS = ("reference", "all", "best_worst")
 # option -> (smallest value, whether the smallest itself is allowed, a hint)
 RANGES: dict[str, tuple[int, bool, str]] = {
@@ -46,7 +47,8 @@ def check(cfg: dict[str, Any]) -> list[str]:
     found = _parts(method) + [text for name in RANGES for text in _range(name, method.get(name))]
     found += _choice(method, "normaliser", NORMALISERS) + _choice(method, "selection", SELECTIONS)
     found += _eta(method) + _rescale(method) + _betas(method) + _interval(method) + _normaliser(method)
-    return found + _thresholds(method) + _weights(method) + rules.problems(method) + fits.problems(cfg)
+    found += _thresholds(method) + _weights(method) + rules.problems(method) + fits.problems(cfg)
+    return found + _strategy(cfg.get("trainer") or {}) + _shares(method, cfg.get("trainer") or {})
 
 
 def _parts(method: dict) -> list[str]:
@@ -61,6 +63,23 @@ def _parts(method: dict) -> list[str]:
         found.append(describe(f"model={method['model'].get('name')}", "B2-DiffuRL trains a Stable Diffusion, this is a "
                               "classifier", "add method=pskd, or choose model=tiny_sd"))
     return found
+
+
+def _strategy(trainer: dict) -> list[str]:
+    strategy = trainer.get("strategy")
+    if not isinstance(strategy, str) or strategy in STRATEGIES:
+        return []
+    rule = "every process of this method holds the whole UNet and adds up the gradients itself"
+    return [describe(f"trainer.strategy={strategy}", rule,
+                     "use trainer.strategy=ddp; model.gradient_checkpointing=true saves memory")]
+
+
+def _shares(method: dict, trainer: dict) -> list[str]:
+    trunks, sizes = method.get("prompts_per_stage"), [trainer.get(name, 1) for name in ("devices", "num_nodes")]
+    if not all(isinstance(value, int) and value > 0 for value in (trunks, *sizes)) or trunks >= math.prod(sizes):
+        return []
+    return [describe(f"method.prompts_per_stage={trunks} on {math.prod(sizes)} devices",
+                     "each of them needs a trunk of its own", "raise it, or use fewer devices")]
 
 
 def _number(value: Any) -> bool:

@@ -14,7 +14,7 @@ EVALUATION_STAGE = -1  # a noise stream that no training stage uses
 SPLITS = {"eval": "training prompts", "heldout": "held-out prompts"}  # prefix of the figures -> what it means
 
 
-@dataclass  # not frozen: Lightning copies it to the device field by field
+@dataclass(frozen=True)
 class Task:
     """One batch of pictures to draw and to score."""
 

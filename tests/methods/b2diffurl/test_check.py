@@ -104,6 +104,16 @@ def test_each_contradiction_gives_one_message_with_value_rule_and_fix(changes, w
     assert all(word in found[0] for word in words), found
 
 
+@pytest.mark.parametrize(("trainer", "words"), [
+    ({"strategy": "fsdp"}, ["trainer.strategy=fsdp", "the whole UNet", "trainer.strategy=ddp"]),
+    ({"strategy": "ddp", "devices": 4, "num_nodes": 2}, ["method.prompts_per_stage=6 on 8 devices", "fewer devices"]),
+])
+def test_what_several_devices_need(trainer, words):
+    (found,) = check({"method": {"prompts_per_stage": 6}, "trainer": trainer})
+    assert all(word in found for word in words), found
+    assert not check({"method": {"prompts_per_stage": 8}, "trainer": {"strategy": "auto", "devices": 8}})
+
+
 def test_all_are_reported_at_once():
     assert len(messages(lr=-1, branches=1, normaliser="trunk", micro_batch=0, negative_threshold=2)) == 4
 
