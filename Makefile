@@ -8,7 +8,7 @@ S      ?= b2_small_grid
 WHAT   := -e ".[dev,tensorboard,openclip,sweeps]"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run pskd sweep test test-all reward-server tiny-sd bench lint doctor dashboard clean
+.PHONY: help setup run pskd sweep test test-all kill-test reward-server tiny-sd bench lint doctor dashboard clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ test: $(STAMP)  ## set up what is missing, then run the tests (under ten minutes
 
 test-all: $(STAMP)  ## the slow tests too
 	@$(BIN)/python -m pytest
+
+kill-test: $(STAMP)  ## kill runs of both methods N=50 times, continue them, compare with undisturbed runs (ARGS="--seed 1")
+	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.kills $(or $(N),50) $(ARGS)
 
 reward-server: $(STAMP)  ## serve a reward to runs with reward=http (ARGS="reward=hps port=8085 host=0.0.0.0")
 	@$(BIN)/python -m src.rewards.server $(or $(ARGS),reward=clip port=8085)
