@@ -6,11 +6,13 @@ import copy
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from src.core import checkpoint
 from src.core.media import log_image
 from src.data.images.batch import Batch
+from src.methods.pskd.overhead import measure
 from src.metrics import figures as pictures
 from src.metrics.scores import Scores
 
@@ -60,6 +62,12 @@ class Evaluating:
         scores.update(net(batch.images)[:real], batch.labels[:real], batch.index[:real])
 
     # --- figures ------------------------------------------------------------------------------------------------
+
+    def on_test_start(self) -> None:
+        """What the loss cost is measured here: a run that was killed after its last epoch trains no more."""
+        if self.label == "after" and self.measure_overhead and self.trainer.world_size == 1:
+            with torch.enable_grad():
+                self.overhead = measure(self)
 
     def on_test_epoch_start(self) -> None:
         self.nets = {LAST: self.deployed}

@@ -19,7 +19,6 @@ from src.methods.pskd.evaluating import Evaluating
 from src.methods.pskd.keeping import Keeping
 from src.methods.pskd.losses.base import Loss
 from src.methods.pskd.mixing import mixed
-from src.methods.pskd.overhead import measure
 from src.methods.pskd.schedule import learning_rate
 from src.methods.pskd.step import Context, Step
 from src.models.classifiers.network import Network
@@ -155,10 +154,6 @@ class Classifier(Keeping, Evaluating, L.LightningModule):
                             "lower method.lr or add method.warmup_epochs; the last finite state is in checkpoints/", 1)
         self.log("train/loss", loss / count, prog_bar=True)
         self.log_dict({"train/top1_err": 100 * wrong / count, "train/lr": self._lr(), **figures, **self.costs})
-
-    def on_train_end(self) -> None:
-        if self.measure_overhead and self.trainer.world_size == 1 and self.current_epoch >= self.epochs - 1:
-            self.overhead = measure(self)
 
     def _lr(self) -> float:
         return float(self.trainer.optimizers[0].param_groups[0]["lr"])

@@ -32,7 +32,7 @@ def measure(module: Classifier) -> dict[str, float]:
     batch = next(iter(module.data.train_loader(module.order, epoch=module.current_epoch, seed=module.seed)))
     batch = Batch(*(item.to(module.device) for item in batch))
     with TemporaryDirectory() as folder:
-        context = replace(module.loss.context, folder=Path(folder), network=copy.deepcopy(module.network))
+        context = replace(module.loss.context, folder=Path(folder), network=copy.deepcopy(module.network).train())
         return {"cost/overhead_vs_ce": overhead(module.loss.fresh(), context, batch)}
 
 

@@ -92,3 +92,14 @@ def test_a_resume_without_the_memmaps_file_is_refused(runner: Runner, monkeypatc
 def test_a_diverged_run_says_so(runner: Runner, capsys) -> None:
     assert runner("method=crossentropy", "method.lr=1e30", "method.nesterov=false") == 1
     assert "diverged" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_run_stopped_after_its_last_epoch_still_tells_what_the_loss_cost(runner: Runner, monkeypatch) -> None:
+    def stopping(module: Classifier, batch, index: int) -> None:
+        raise signals.StopRun(signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Classifier, "test_step", stopping)
+        assert runner("method=pskd", "method.measure_overhead=true") == 143
+    assert runner("method=pskd", "method.measure_overhead=true", "resume=auto") == 0
+    assert "cost/overhead_vs_ce" in runner.figures
