@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 ARGS   ?=
 S      ?= b2_small_grid
-WHAT   := -e ".[dev,tensorboard,openclip,sweeps]"
+WHAT   := -e ".[dev,tensorboard,openclip,fidelity,sweeps]"
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run pskd sweep test test-all kill-test reward-server tiny-sd bench lint doctor dashboard clean

@@ -35,7 +35,7 @@ for file in (ROOT / "conf" / "model").glob("*.yaml"):
 for file in (ROOT / "conf" / "recipe").glob("*.yaml"):
     COMPANIONS[f"data={file.stem}"] = [*COMPANIONS.get(f"data={file.stem}", []), "method=pskd"]
 # Folders whose files are pulled in by the choices in other groups.
-BY_CHOICE = ("debug/tiny/", "preset/tuned/", "recipe/", "choice/", "memory/24gb/")
+BY_CHOICE = ("debug/tiny/", "preset/tuned/", "recipe/", "choice/", "measure/", "memory/24gb/")
 
 
 def every_option() -> list[list[str]]:

@@ -14,14 +14,15 @@ ALLOWED = ("src.", "tests.", "lightning.", "torch.", "torchvision.", "torchmetri
 RESERVED = {"_target_", "_partial_", "_args_", "_convert_", "_recursive_"}
 SUPPLIED_BY_CORE = {"logger", "callbacks", "default_root_dir"}
 PARTS = ("models", "data", "rewards")
+MODES = ("train", "eval", "protocol", "sample")
 RUN_KEYS: dict[str, tuple[tuple[type, ...], str]] = {
     "seed": ((int,), "a whole number"),
-    "mode": ((str,), "train, eval or sample"),
+    "mode": ((str,), "train, eval, protocol or sample"),
     "name": ((str, int, type(None)), "text"),
     "output_dir": ((str,), "a folder"),
     "run_dir": ((str, type(None)), "a folder"),
     "resume": ((str, type(None)), "auto or a run folder"),
-    "ckpt": ((str, type(None)), "a checkpoint file, a run folder or latest"),
+    "ckpt": ((str, list, type(None)), "a checkpoint file, a run folder or latest; of mode=protocol also a list"),
     "card_gb": ((int, float, type(None)), "the memory of a card in GB"),
     "jobs": ((int, str, type(None)), "the number of jobs at a time, or auto"),
     "sweep_dir": ((str, type(None)), "a folder"),
@@ -51,9 +52,10 @@ def run_level(cfg: dict[str, Any]) -> list[str]:
         value = cfg.get(key)
         if not isinstance(value, kinds) or isinstance(value, bool):
             problems.append(describe(f"{key}={value}", f"must be {rule}"))
-    if isinstance(cfg.get("mode"), str) and cfg["mode"] not in ("train", "eval", "sample"):
-        problems.append(describe(f"mode={cfg['mode']}", "there is no such mode",
-                                 did_you_mean(cfg["mode"], ["train", "eval", "sample"])))
+    if isinstance(cfg.get("mode"), str) and cfg["mode"] not in MODES:
+        problems.append(describe(f"mode={cfg['mode']}", "there is no such mode", did_you_mean(cfg["mode"], MODES)))
+    if isinstance(cfg.get("ckpt"), list) and cfg.get("mode") != "protocol":
+        problems.append(describe(f"ckpt={cfg['ckpt']}", "several are compared by mode=protocol only", "give one"))
     if cfg.get("mode") == "sample" and not cfg.get("prompts"):
         problems.append(describe("prompts=null", "mode=sample needs prompts", "add prompts='[\"...\"]'"))
     if not (cfg.get("method") or {}).get("_target_"):

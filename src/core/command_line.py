@@ -16,17 +16,18 @@ python -m src.run [key=value ...]            trains; `make run` is the same with
   python -m src.run method=b2diffurl reward=clip      python -m src.run method=pskd         classifiers, on pictures
   python -m src.run debug=tiny  every phase, < 1 min  python -m src.run sweep=pskd_alpha    many runs and their table
   python -m src.run resume=auto                       python -m src.run mode=eval ckpt=latest
+  python -m src.run mode=protocol ckpt=latest         every kept stage of a run: table, plots, pictures
   python -m src.run mode=sample ckpt=latest prompts='["a red circle above a blue square"]'
 
 Parts to choose from (group=option):
 {groups}
-Keys of every run:  seed  name  mode=train|eval|sample  resume=auto|<folder>  ckpt=latest|<file>  output_dir  run_dir
+Keys of every run:  seed  name  mode=train|eval|protocol|sample  resume=auto|<folder>  ckpt=latest|<file>  run_dir
 Deeper keys:        method.<key>  trainer.max_epochs  ...   --cfg job lists them all, --cfg job -p method one part
 Several runs:       sweep=<name>  -m seed=0,1,2  jobs=2 at a time  resume=auto  hydra/sweeper=random|optuna
 Hydra's own help:   --hydra-help
 """
-GROUPS = ("method", "model", "data", "reward", "scorers", "objective", "trainer", "memory", "preset", "logger", "debug",
-          "experiment", "sweep")
+GROUPS = ("method", "model", "data", "reward", "scorers", "measures", "objective", "trainer", "memory", "preset",
+          "logger", "debug", "experiment", "sweep")
 
 
 @dataclass

@@ -13,11 +13,13 @@ from src.core import console, rendezvous, results, resume, runfolder
 from src.core.check import check
 from src.core.compose import Composed, compose, plain
 from src.core.errors import Problems, UserError
+from src.core.states import State, found, run_of
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A checked run. ``cfg`` is resolved and plain; ``checkpoint`` is what training or evaluation starts from."""
+    """A checked run. ``cfg`` is resolved and plain; ``checkpoint`` is what training or evaluation starts from,
+    ``states`` what ``mode=protocol`` evaluates."""
 
     cfg: dict[str, Any]
     choices: dict[str, str | None]
@@ -27,6 +29,7 @@ class Plan:
     resumed: bool = False
     checkpoint: Path | None = None
     finished: bool = False  # by the same SLURM job, before it was queued again
+    states: tuple[State, ...] = ()
 
 
 def make(overrides: Sequence[str], roots: Sequence[Path] = (), argv: Sequence[str] | None = None) -> Plan:
@@ -34,7 +37,7 @@ def make(overrides: Sequence[str], roots: Sequence[Path] = (), argv: Sequence[st
     composed, given = compose(overrides, roots), list(overrides)
     asked = _asked(composed)
     folder, checkpoint, output_dir = None, None, Path(str(asked["output_dir"]))
-    finished = False
+    finished, compared = False, []
     if asked["mode"] == "train":
         if asked["resume"] in (None, "auto"):
             folder = rendezvous.decided("job", lambda: resume.of_job(given, _named_folder(composed, given), output_dir))
@@ -44,14 +47,18 @@ def make(overrides: Sequence[str], roots: Sequence[Path] = (), argv: Sequence[st
         if folder is not None:
             given = resume.merge(resume.saved_overrides(folder), resume.lasting(given))
             composed, checkpoint = compose(given, roots), resume.checkpoint(folder)
-    elif asked["mode"] in ("eval", "sample") and asked["ckpt"] is not None:
-        checkpoint = resume.evaluated(str(asked["ckpt"]), output_dir)
-        given = _as_trained(checkpoint, given)
+    elif asked["mode"] in ("eval", "sample") and isinstance(asked["ckpt"], str):
+        checkpoint = resume.evaluated(asked["ckpt"], output_dir)
+        given = _as_trained(run_of(checkpoint), given)
+        composed = compose(given, roots)
+    elif asked["mode"] == "protocol":
+        compared = found(asked["ckpt"], output_dir)
+        given = _as_trained(next((state.run for state in compared if state.run), None), given)
         composed = compose(given, roots)
     command = shlex.join(["python", "-m", "src.run", *(given if folder else argv or overrides)])
     place = folder or _fresh_folder(composed, given)
     return _checked(composed, Plan({}, composed.choices, given, place, command, folder is not None, checkpoint,
-                                   finished))
+                                   finished, tuple(compared)))
 
 
 def check_only(overrides: Sequence[str], roots: Sequence[Path] = (), sweep: bool = False) -> None:
@@ -95,10 +102,9 @@ def _resumed_folder(wanted: str, given: list[str], output_dir: Path) -> Path | N
     return folder
 
 
-def _as_trained(checkpoint: Path, given: list[str]) -> list[str]:
+def _as_trained(run: Path | None, given: list[str]) -> list[str]:
     """A checkpoint inside a run folder brings that run's overrides along, so that they need not be typed again."""
-    run = checkpoint.parent.parent
-    if not (run / "overrides.txt").is_file():
+    if run is None:
         return given
     earlier = [text for text in resume.lasting(resume.saved_overrides(run)) if resume.key(text) != "name"]
     return resume.merge(earlier, given)

@@ -16,6 +16,7 @@ from src.core.plan import Plan
 from src.core.progress import ConsoleProgress
 from src.core.results import Results
 from src.core.runfolder import short
+from src.core.states import State
 
 
 class Work:
@@ -29,6 +30,7 @@ class Work:
         self.module: LightningModule = build(plan.cfg["method"])
         self.module.run_dir, self.module.seed = plan.folder, plan.cfg["seed"]
         self.first_epoch = self._inspect_checkpoint()
+        self.states = self._inspect_states()
         self.state = RunState(plan.cfg["seed"], self.first_epoch, results)
 
     def prepare(self) -> None:
@@ -43,7 +45,7 @@ class Work:
     def run(self) -> None:
         """Carry out the mode."""
         self._banner()
-        {"train": self.train, "eval": self.evaluate, "sample": self.sample}[self.mode]()
+        {"train": self.train, "eval": self.evaluate, "sample": self.sample, "protocol": self.protocol}[self.mode]()
 
     def train(self) -> None:
         """Evaluate, train, evaluate, export, report."""
@@ -64,6 +66,22 @@ class Work:
         """Figures of a checkpoint, or of the untrained model."""
         self._test("eval", "", self.plan.checkpoint)
         self._finish()
+
+    def protocol(self) -> None:
+        """Every state of the given runs, evaluated alike; then one table, plots and pictures of all of them."""
+        for place, state in enumerate(self.states, 1):
+            console.note(f"{place}/{len(self.states)}  {state.label}  {short(state.run) if state.run else ''}".rstrip())
+            signals.check_stop()
+            seed_everything(self.plan.cfg["seed"], epoch=-1)
+            self.module.state = state
+            try:
+                self.trainer.test(self.module, verbose=False)
+            except (signals.StopRun, KeyboardInterrupt):
+                console.note("What was evaluated is kept: the same command goes on from here.")
+                raise
+        if self.trainer.is_global_zero:
+            self.results.add(self.module.report_protocol(self.plan.folder))
+        console.note(f"Results: {short(self.plan.folder)}")
 
     def sample(self) -> None:
         """Pictures for ``prompts=`` in ``<run folder>/samples``."""
@@ -110,6 +128,15 @@ class Work:
         checkpoint.check_identity(content, self.module, path)
         return finished_epochs(content)
 
+    def _inspect_states(self) -> list[State]:
+        """What ``mode=protocol`` has to evaluate; states that do not fit are refused before weights are loaded."""
+        if self.mode != "protocol":
+            return []
+        if not hasattr(self.module, "begin_protocol"):
+            raise UserError(f"method={self.plan.choices.get('method')}", "this method has no evaluation protocol",
+                            "use mode=eval")
+        return self.module.begin_protocol(self.plan.states)
+
     def _trainer(self) -> Trainer:
         node = dict(self.plan.cfg["trainer"])
         callbacks: list[Callback] = [build(item) for item in (self.plan.cfg.get("callbacks") or {}).values() if item]
@@ -136,6 +163,8 @@ class Work:
             rows.append(("from", f"{short(self.plan.checkpoint)} ({self.first_epoch} epochs)"))
         elif self.plan.resumed:
             rows.append(("from", "the start: the run had finished no epoch"))
+        if self.mode == "protocol":
+            rows.append(("states", f"{len(self.states)} to evaluate" if self.states else "all evaluated before"))
         console.banner(f"{self.plan.choices.get('method')}  {self.mode}", rows)
 
     def _test(self, label: str, suffix: str, start: Path | None = None) -> None:

@@ -36,24 +36,25 @@ def cached_snapshot(hub_id: str) -> Path | None:
     return max(snapshots, key=lambda folder: folder.stat().st_mtime, default=None)
 
 
-def unreachable() -> str | None:
-    """Why nothing can be fetched from the hub, or None if nothing speaks against it (or no answer came in time)."""
-    if any(os.environ.get(name, "").upper() in {"1", "ON", "YES", "TRUE"}
+def unreachable(url: str | None = None) -> str | None:
+    """Why nothing can be fetched from the hub (or from a url), or None if nothing speaks against it (or no answer came
+    in time)."""
+    if url is None and any(os.environ.get(name, "").upper() in {"1", "ON", "YES", "TRUE"}
            for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")):
         return "the hub is switched off by HF_HUB_OFFLINE"
     if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")):
         return None  # only the proxy knows
     failures: list[str] = []
-    knock = threading.Thread(target=_knock, args=(failures,), daemon=True)  # looking up a name knows no time limit
+    knock = threading.Thread(target=_knock, args=(url, failures), daemon=True)  # looking up a name knows no time limit
     knock.start()
     knock.join(PATIENCE)
     return failures[0] if failures else None
 
 
-def _knock(failures: list[str]) -> None:
+def _knock(url: str | None, failures: list[str]) -> None:
     from huggingface_hub.constants import ENDPOINT
 
-    address = urlsplit(ENDPOINT)
+    address = urlsplit(url or ENDPOINT)
     port = address.port or (80 if address.scheme == "http" else 443)
     try:
         socket.create_connection((address.hostname or "", port), timeout=PATIENCE).close()

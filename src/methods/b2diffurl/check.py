@@ -8,6 +8,7 @@ from typing import Any
 
 from src.core.errors import describe, did_you_mean
 from src.methods.b2diffurl import fits, schedule
+from src.methods.b2diffurl.measures import check as protocol
 from src.methods.b2diffurl.objectives import rules
 
 NORMALISERS = ("prompt", "trunk", "global", "prompt_center", "trunk_center")
@@ -48,7 +49,8 @@ def check(cfg: dict[str, Any]) -> list[str]:
     found += _choice(method, "normaliser", NORMALISERS) + _choice(method, "selection", SELECTIONS)
     found += _eta(method) + _rescale(method) + _betas(method) + _interval(method) + _normaliser(method)
     found += _thresholds(method) + _weights(method) + rules.problems(method) + fits.problems(cfg)
-    return found + _strategy(cfg.get("trainer") or {}) + _shares(method, cfg.get("trainer") or {})
+    found += _strategy(cfg.get("trainer") or {}) + _shares(method, cfg.get("trainer") or {})
+    return found + protocol.problems(cfg)
 
 
 def _parts(method: dict) -> list[str]:

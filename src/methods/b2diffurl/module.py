@@ -22,9 +22,11 @@ from src.data.prompts import PromptSet
 from src.methods.b2diffurl import selection
 from src.methods.b2diffurl.clock import Clock
 from src.methods.b2diffurl.collecting import Collecting
+from src.methods.b2diffurl.comparing import Comparing
 from src.methods.b2diffurl.ddim import Ddim
 from src.methods.b2diffurl.evaluating import Evaluating
 from src.methods.b2diffurl.figures import policy_figures, policy_sums
+from src.methods.b2diffurl.measures.base import Measure
 from src.methods.b2diffurl.objectives.base import Objective
 from src.methods.b2diffurl.sampling import Rollout, rollout
 from src.methods.b2diffurl.stage import Choice
@@ -33,7 +35,7 @@ from src.models.diffusion import DiffusionModel
 from src.rewards.base import Reward
 
 
-class B2DiffuRL(Collecting, Evaluating, L.LightningModule):
+class B2DiffuRL(Comparing, Collecting, Evaluating, L.LightningModule):
     """Hu et al., CVPR 2025. With `branches=1` and the whole chain as interval it is plain DDPO.
 
     Sizes are totals over all devices; the YAML beside the method says what each key means. Several processes do what
@@ -49,6 +51,7 @@ class B2DiffuRL(Collecting, Evaluating, L.LightningModule):
         prompts: PromptSet,
         reward: Reward,
         scorers: Mapping[str, Reward],
+        measures: Mapping[str, Measure],
         objective: Objective,
         stages: int,
         prompts_per_stage: int,
@@ -87,6 +90,7 @@ class B2DiffuRL(Collecting, Evaluating, L.LightningModule):
         self.automatic_optimization = False
         self.model, self.prompts, self.reward, self.objective = model, prompts, reward, objective
         self.scorers = {s.name: s for s in scorers.values()} | {reward.name: reward}
+        self.measures = dict(measures)
         self.stages, self.prompts_per_stage, self.branches, self.steps = stages, prompts_per_stage, branches, steps
         self.interval, self.shared_trunk, self.eta = dict(interval), shared_trunk, eta
         self.guidance_scale, self.guidance_rescale = guidance_scale, guidance_rescale

@@ -68,7 +68,7 @@ def draw_sheet(rows: dict[str, Gallery], file: Path) -> Path:
         for line, (label, gallery) in enumerate(rows.items()):
             for column, row in enumerate(members):
                 axes = grid[place * len(rows) + line, column]
-                _picture(axes, gallery, row)
+                draw_picture(axes, gallery, row)
                 if line == 0:
                     axes.set_title(textwrap.fill(gallery.prompts[row], 18), fontsize=7, pad=4)
                 if column == 0:
@@ -77,7 +77,7 @@ def draw_sheet(rows: dict[str, Gallery], file: Path) -> Path:
     return file
 
 
-def _picture(axes, gallery: Gallery, row: int) -> None:
+def draw_picture(axes, gallery: Gallery, row: int) -> None:
     axes.axis("on")
     axes.imshow(gallery.pictures[row], interpolation="nearest")
     axes.set_xticks([])

@@ -110,6 +110,8 @@ def _epochs(cfg: dict[str, Any], method: dict[str, Any]) -> list[str]:
 
 
 def _modes(cfg: dict[str, Any]) -> list[str]:
+    if cfg.get("mode") == "protocol":
+        return [describe("mode=protocol", "compares pictures that models draw", "use mode=eval, or method=b2diffurl")]
     if cfg.get("mode") == "sample":
         return [describe("mode=sample", "a classifier draws no pictures", "use mode=eval, or method=b2diffurl")]
     return []

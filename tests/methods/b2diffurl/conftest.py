@@ -39,7 +39,7 @@ def built(folder: Path, run_dir: Path, *, objective: Any = None, kind: Any = Non
     model = (kind or DiffusionModel)(name="standin", path=str(folder), **own)
     prompts = PromptSet(train=["a red cat", "a dog", "a red dog"], heldout=["a cat", "two red dogs"])
     module = B2DiffuRL(model=model, prompts=prompts, reward=Redness(), scorers={"judge": Judge(name="judge")},
-                       objective=objective or DDPO(), **OPTIONS | options)
+                       objective=objective or DDPO(), **OPTIONS | {"measures": {}} | options)
     module.run_dir = run_dir
     return module
 

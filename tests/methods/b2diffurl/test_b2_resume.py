@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from src.core import checkpoint, signals
+from src.core.states import KEPT
 from src.methods.b2diffurl import evaluating, sampling
 from src.methods.b2diffurl import module as glue
 from src.methods.b2diffurl.evaluating import Evaluating
@@ -38,6 +39,7 @@ def outcome(folder: Path) -> dict[str, Any]:
         "steps": stored["global_step"], "history": own["history"], "queries": own["queries"],
         "evaluations": own["clock"]["evaluations"], "rows": rows, "figures": untimed(summary(folder)),
         "export": plainly(load_file(folder / "export" / "pytorch_lora_weights.safetensors")),
+        "kept": {file.name: plainly(load_file(file)) for file in (folder / KEPT).iterdir()},
     }
 
 
@@ -55,6 +57,7 @@ def whole(sd_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     assert runner() == 0
     found = outcome(runner.folder)
     assert found["queries"] == 18 and len(found["rows"]) == 5 and found["steps"] == 6
+    assert list(found["kept"]) == ["stage_0002.safetensors"]
     return found
 
 

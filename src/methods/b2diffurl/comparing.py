@@ -1,0 +1,154 @@
+"""Lightning glue of mode=protocol: the untrained model and every kept state of runs, evaluated on the same noise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import LongTensor, Tensor
+
+from src.core import keeping, states
+from src.core.errors import UserError
+from src.core.progress import phase
+from src.core.states import State
+from src.methods.b2diffurl.evaluation import EVALUATION_STAGE
+from src.methods.b2diffurl.measures.base import Drawn
+from src.methods.b2diffurl.pictures import gallery_of
+from src.methods.b2diffurl.protocol.drawn import pictures_of, plain_figures, rows_of
+from src.methods.b2diffurl.protocol.kl import trajectory_kl
+from src.methods.b2diffurl.protocol.outcome import Outcome, Store, run_names
+from src.methods.b2diffurl.protocol.report import report
+
+ADAPTER = ("name", "lora_rank", "lora_alpha", "lora_targets")
+
+
+class Comparing:
+    """The part of the method that compares states. Core calls `begin_protocol` before weights are loaded, sets
+    `state` and tests once for each state it got, then calls `report_protocol`."""
+
+    state: State | None = None
+
+    def begin_protocol(self, wanted: Sequence[State]) -> list[State]:
+        """The states that are still to be evaluated. Raises UserError for one of another method, model or adapter."""
+        self.about = {state: keeping.about(state, self) for state in wanted}
+        last = {(state.run, about["epoch"]) for state, about in self.about.items() if state.file and not state.is_kept}
+        self.compared = [state for state in wanted  # the last stage may have been kept too
+                         if not state.is_kept or (state.run, self.about[state]["epoch"]) not in last]
+        runs = list(dict.fromkeys(state.run for state in self.compared if state.run))
+        for run in runs:
+            self._refuse_other_adapter(run)
+        self.run_names = run_names(runs)
+        self.store = Store(self.settings, runs)
+        found = {state: self.store.get(state, self.run_names.get(state.run, "")) for state in self.compared}
+        self.outcomes = {state: outcome for state, outcome in found.items() if outcome}
+        self.untrained: dict[str, Tensor] | None = None
+        self.measuring = False
+        return [state for state in self.compared if state not in self.outcomes]
+
+    def _refuse_other_adapter(self, run: Path) -> None:
+        trained = states.config(run).get("model") or {}
+        own = {name: getattr(self.model, name) for name in ADAPTER}
+        for name in ADAPTER:
+            if name in trained and _plain(trained[name]) != _plain(own[name]):
+                raise UserError(f"ckpt={run}", f"was trained with model.{name}={trained[name]}, here it is {own[name]}",
+                                "compare runs of one model and adapter, or give this run alone")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Everything besides the weights that decides the figures."""
+        model, prompts = self.model, self.prompts
+        return {
+            "model": [model.name, str(model.path), str(model.dtype), model.timestep_spacing, model.resolution],
+            "train_prompts": list(prompts.train), "heldout_prompts": list(prompts.heldout),
+            "steps": self.steps, "eta": self.eta, "guidance_scale": self.guidance_scale,
+            "guidance_rescale": self.guidance_rescale,
+            "eval_prompts": self.eval_prompts, "eval_images": self.eval_images,
+            "scorers": sorted(scorer.identity() for scorer in self.scorers.values()),
+            "measures": sorted(measure.identity() for measure in self.measures.values()),
+        }
+
+    # --- one state ------------------------------------------------------------------------------------------------
+
+    @torch.inference_mode(False)
+    def on_test_start(self) -> None:
+        """Loads the state's weights; with the first state also the measures, before anything is drawn."""
+        if self.state is None:
+            return
+        if self.trainer.world_size > 1:
+            raise UserError(f"mode=protocol with {self.trainer.world_size} processes", "measures see one process's "
+                            "pictures only", "set trainer.devices=1 trainer.num_nodes=1")
+        if self.untrained is None:
+            self.untrained = self.model.trainable_state()
+        if not self.measuring:
+            for measure in self.measures.values():
+                measure.load(self.device, self.scorers)
+            self.measuring = True
+        self.model.load_trainable_state(self.untrained)
+        keeping.restore(self.state, self)
+
+    def on_test_epoch_end(self) -> None:
+        if self.state is None:
+            return super().on_test_epoch_end()
+        self._tallied()
+        outcome = self._outcome()
+        self.outcomes[self.state] = outcome
+        self.store.put(self.state, outcome)
+
+    def _outcome(self) -> Outcome:
+        state, about = self.state, self.about[self.state]
+        costs = about["costs"] if state.is_kept or state.file is None else self.costs
+        figures = {split: self._figures(split) for split in dict.fromkeys(self.tally.split)}
+        return Outcome(self.run_names.get(state.run, ""), state.label, about["epoch"], costs, figures,
+                       gallery_of(self.tally, self.words, list(self.scorers)))
+
+    def _figures(self, split: str) -> dict[str, float]:
+        rows = rows_of(self.tally, split)
+        pictures, index = pictures_of(self.tally, rows), torch.cat(self.tally.prompt_index)[rows].unique()
+        drawn = Drawn(pictures, lambda images: self.kl_to_base(index, images))
+        found = plain_figures(self.tally, rows)
+        for name, measure in self.measures.items():
+            with phase(self.trainer, f"measuring {name}", total=len(rows), unit="pictures") as advance:
+                found |= measure(drawn, advance)
+        return found
+
+    def kl_to_base(self, prompt_index: LongTensor, images: int) -> Tensor:
+        """[prompts * images, steps]: see `measures.kl`; on the noise of the first `images` pictures of each prompt."""
+        evaluations, total = self.model.evaluations, len(self.words)
+        index = prompt_index.repeat(images)
+        slots = index + total * torch.arange(images).repeat_interleave(len(prompt_index))
+        parts = []
+        for some, places in zip(index.split(self.rollout_batch), slots.split(self.rollout_batch), strict=True):
+            rolled = self.sample_latents(some, places, branches=1, interval=self.steps, stage=EVALUATION_STAGE, seed=0,
+                                         keep=True)
+            parts.append(trajectory_kl(rolled, self.denoise, self.ddim, self.pretrained, usable=self.usable,
+                                       batch=self.rollout_batch).cpu())
+        self.model.evaluations = evaluations
+        return torch.cat(parts)
+
+    def pretrained(self) -> AbstractContextManager[None]:
+        """Inside, `denoise` is the untrained policy: the adapter switched off, or a whole UNet's weights exchanged."""
+        return self.model.reference() if self.model.lora_rank else _exchanged(self.model, self.untrained)
+
+    # --- all of them ----------------------------------------------------------------------------------------------
+
+    def report_protocol(self, folder: Path) -> dict[str, float]:
+        """Table, plots and picture grids of the states evaluated so far; figures of the first and last state."""
+        outcomes = [self.outcomes[state] for state in self.compared if state in self.outcomes]
+        return report(outcomes, self.settings, self.reward.name, folder)
+
+
+@contextmanager
+def _exchanged(model: Any, weights: dict[str, Tensor]) -> Iterator[None]:
+    own = model.trainable_state()
+    model.load_trainable_state(weights)
+    try:
+        yield
+    finally:
+        model.load_trainable_state(own)
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, list | tuple) else value
