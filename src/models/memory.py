@@ -53,11 +53,22 @@ def parts(of: Footprint, *, checkpointing: bool, micro_batch: int, rollout_batch
 
     update = 1.5 micro_batch * pair, or 1.5 micro_batch * (pair_checkpointed + block); rollout = 1.5 rollout_batch *
     block, since without gradients hardly more than one block of the UNet is alive; decode = vae_batch * picture;
-    trajectories = pictures of a stage * (steps + 5) * latents: a chain has steps + 1, four more are at work.
+    trajectories = what is `held` where two fifths of a stage's pictures are kept, as with two of five branches.
     """
     pair = of.pair_checkpointed + of.block if checkpointing else of.pair
-    return {"trajectories": pictures * (steps + 5) * of.latents, "update": HALF * micro_batch * pair,
+    latents = held(pictures, round(0.4 * pictures), steps)
+    return {"trajectories": latents * of.latents, "update": HALF * micro_batch * pair,
             "rollout": HALF * rollout_batch * of.block, "decode": vae_batch * of.picture}
+
+
+def held(pictures: int, kept: int, steps: int) -> int:
+    """Most latent pictures that a stage holds at once: max(M (s + 8), (M + m)(s + 1) + M).
+
+    While M pictures are sampled: s + 1 of each, the last s steps' trajectory, and seven at work (the old and new
+    latents, outputs, means). When the m kept ones are chosen: both trajectories, and the M finished pictures. From then
+    on only m (s + 1), and m s means of the reference policy where a KL is asked for.
+    """
+    return max(pictures * (steps + 8), (pictures + kept) * (steps + 1) + pictures)
 
 
 def needed(of: Footprint, *, scorers: float = SCORERS, **sizes: int | bool) -> float:

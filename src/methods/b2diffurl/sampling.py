@@ -16,6 +16,7 @@ from src.methods.b2diffurl.noise import keyed_normal
 Denoise = Callable[[Tensor, LongTensor, LongTensor], Tensor]
 TRUNK = -1  # the branch number of noise that all branches share
 INITIAL = -1  # the step number of the initial noise
+NOISE_ROWS = 64  # rows whose noise is made at once: at work it takes about 12 times what it gives
 
 
 @dataclass(frozen=True)
@@ -129,5 +130,6 @@ class _Walk:
         return mean, latents
 
     def noise(self, slots: LongTensor, branches: LongTensor, step: int) -> Tensor:
-        key = {"seed": self.seed, "stage": self.stage, "slots": slots, "branches": branches, "step": step}
-        return keyed_normal(self.latent_shape, **key, device=self.ddim.sigma.device)
+        key = {"seed": self.seed, "stage": self.stage, "step": step, "device": self.ddim.sigma.device}
+        rows = zip(slots.split(NOISE_ROWS), branches.split(NOISE_ROWS), strict=True)
+        return torch.cat([keyed_normal(self.latent_shape, slots=slot, branches=branch, **key) for slot, branch in rows])
