@@ -51,6 +51,12 @@ def overhead(loss: Loss, context: Context, batch: Batch) -> float:
 
 def ratios(loss: Loss, context: Context, batch: Batch, pairs: int = PAIRS, seconds: float = SECONDS) -> list[float]:
     """Seconds of a step with the loss over seconds of one with plain cross-entropy, pair by pair."""
+    return [mine / base for mine, base in seconds_of_pairs(loss, context, batch, pairs, seconds)]
+
+
+def seconds_of_pairs(loss: Loss, context: Context, batch: Batch, pairs: int,
+                     seconds: float) -> list[tuple[float, float]]:
+    """Seconds of a step with the loss, and of one with plain cross-entropy right before or after it."""
     plain = CrossEntropy()
     for item in (plain, loss):
         item.begin(context)
@@ -68,7 +74,7 @@ def ratios(loss: Loss, context: Context, batch: Batch, pairs: int = PAIRS, secon
             base, mine = timed(context.network, plain, step), timed(context.network, loss, own)
         else:
             mine, base = timed(context.network, loss, own), timed(context.network, plain, step)
-        found.append(mine / base)
+        found.append((mine, base))
     return found
 
 
