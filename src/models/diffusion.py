@@ -60,6 +60,7 @@ class DiffusionModel:
         self.steps, self.timestep_spacing = steps, timestep_spacing
         self.evaluations = 0  # rows that went through the UNet; guidance doubles them
         self.unet: Any = None
+        self.compiled = False
 
     # --- loading -------------------------------------------------------------------------------------------------
 
@@ -121,6 +122,12 @@ class DiffusionModel:
             scheduler.set_timesteps(self.steps)
         return scheduler
 
+    def compile(self) -> None:
+        """Compiles the UNet in place, so that names in its state stay. The number of rows is left open: rollout,
+        update and evaluation share one graph each with and without gradients, and one more with the adapter off."""
+        self.compiled = True
+        self.unet.compile()
+
     # --- inference -----------------------------------------------------------------------------------------------
 
     @property
@@ -167,7 +174,10 @@ class DiffusionModel:
         if self.unet.training:  # a trainer may have switched it
             self.unet.eval()
         with self._autocast():
-            prediction = self.unet(latents.to(self.dtype), timesteps, **self._unet_inputs(embeddings)).sample.float()
+            inputs, told = latents.to(self.dtype), self._unet_inputs(embeddings)
+            if self.compiled:
+                _rows_are_open(inputs, timesteps, *told.values())
+            prediction = self.unet(inputs, timesteps, **told).sample.float()
         return guided(*prediction.chunk(2), guidance_scale, guidance_rescale) if guidance else prediction
 
     def _autocast(self) -> torch.autocast:
@@ -228,3 +238,10 @@ class DiffusionModel:
         write_card(folder, name=self.name, base=self.hub or str(self.path), licence=self.licence, adapter=self.adapter,
                    pipeline=self.pipeline, method=method, command=command, figures=figures or {})
         return folder
+
+
+def _rows_are_open(*inputs: Tensor | dict[str, Tensor]) -> None:
+    """Tells the compiler that the number of rows varies, so that a rest of a batch is not compiled anew."""
+    for item in inputs:
+        for tensor in item.values() if isinstance(item, dict) else (item,):
+            torch._dynamo.maybe_mark_dynamic(tensor, 0)

@@ -6,6 +6,7 @@ Types and names of options are checked elsewhere: a value of the wrong type is p
 import math
 from typing import Any
 
+from src.core import compiler
 from src.core.errors import describe, did_you_mean
 from src.methods.b2diffurl import fits, schedule
 from src.methods.b2diffurl.measures import check as protocol
@@ -46,6 +47,7 @@ def check(cfg: dict[str, Any]) -> list[str]:
     """Everything that contradicts in `cfg["method"]`, one message each: value, rule, fix."""
     method = cfg.get("method") or {}
     found = _parts(method) + [text for name in RANGES for text in _range(name, method.get(name))]
+    found += compiler.problems("method.compile", method.get("compile"))
     found += _choice(method, "normaliser", NORMALISERS) + _choice(method, "selection", SELECTIONS)
     found += _eta(method) + _rescale(method) + _betas(method) + _interval(method) + _normaliser(method)
     found += _thresholds(method) + _weights(method) + rules.problems(method) + fits.problems(cfg)

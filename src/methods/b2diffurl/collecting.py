@@ -81,7 +81,8 @@ class Collecting:
         pairs, with_kl = self.kept.old_log_probs.numel(), self.objective.kl_weight > 0
         if self.needs_replay:
             with self.clock("train"), phase(self.trainer, "replaying", total=pairs, unit="pair") as advance:
-                self.kept = replayed(self.denoise, self.ddim, self.kept, first_pass, self.micro_batch, advance)
+                self.kept = replayed(self.denoise, self.ddim, self.kept, first_pass, self.micro_batch, advance,
+                                     with_graph=self.wants_compile)
         if self.objective.needs_reference or with_kl:
             with self.clock("train"), phase(self.trainer, "comparing", total=pairs, unit="pair") as advance:
                 self.kept = with_reference(self.model.reference(), self.denoise, self.ddim, self.kept, first_pass,
@@ -109,8 +110,10 @@ class Collecting:
 
     @property
     def needs_replay(self) -> bool:
-        """In half precision a row's rounding depends on its batch; its 1e-3 of log-ratio exceed DDPO's clip range."""
-        return self.replay == "always" or (self.replay == "auto" and self.model.dtype != torch.float32)
+        """In half precision a row's rounding depends on its batch; its 1e-3 of log-ratio exceed DDPO's clip range.
+        Compiled, rollout and update are different code."""
+        differs = self.model.dtype != torch.float32 or self.wants_compile
+        return self.replay == "always" or (self.replay == "auto" and differs)
 
 
 class _Stage(IterableDataset):

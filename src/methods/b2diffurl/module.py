@@ -76,6 +76,7 @@ class B2DiffuRL(Comparing, Collecting, Evaluating, L.LightningModule):
         micro_batch: int,
         rollout_batch: int,
         replay: Literal["auto", "always", "never"],
+        compile: bool,
         lr: float,
         lr_schedule: Literal["constant", "linear"],
         betas: tuple[float, float],
@@ -98,6 +99,7 @@ class B2DiffuRL(Comparing, Collecting, Evaluating, L.LightningModule):
                              positive_weight, negative_weight, objective.couples)
         self.inner_epochs, self.samples_per_update = inner_epochs, samples_per_update
         self.micro_batch, self.rollout_batch, self.replay = micro_batch, rollout_batch, replay
+        self.wants_compile = compile
         self.lr, self.lr_schedule, self.betas = lr, lr_schedule, tuple(betas)
         self.weight_decay, self.grad_clip = weight_decay, grad_clip
         self.eval_every, self.eval_prompts, self.eval_images, self.curve_images = (
@@ -132,6 +134,8 @@ class B2DiffuRL(Comparing, Collecting, Evaluating, L.LightningModule):
         for scorer in self.scorers.values():
             scorer.load(device)
         self.unet = self.model.unet
+        if self.wants_compile:
+            self.model.compile()
         self.ddim = Ddim.from_scheduler(self.model.scheduler, self.steps, self.eta, device)
         self.usable = int(self.ddim.usable.sum())
         self._refuse_silent_interval()

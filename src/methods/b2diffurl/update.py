@@ -107,20 +107,22 @@ def loss_of(objective: Objective, ddim: Ddim, kept: Kept, pairs: Pairs, mean: Te
     return loss, stats
 
 
-@torch.no_grad()
 def replayed(denoise: Denoise, ddim: Ddim, kept: Kept, parts: Sequence[LongTensor], micro_batch: int,
-             progress: Callable[[int], None] | None = None) -> Kept:
+             progress: Callable[[int], None] | None = None, *, with_graph: bool = False) -> Kept:
     """`kept` with old log-probabilities computed again in the very micro-batches of the first pass over the samples.
 
     One shape is not enough: with several threads a row's rounding depends on its place in the batch too.
 
     Args:
         parts: the samples of each of that pass's updates; together all of them.
+        with_graph: build autograd's graph and drop it, since compiled code is another one with gradients than without.
     """
     old = torch.empty_like(kept.old_log_probs)
     for samples in parts:
         for pairs in pairs_of(samples.to(old.device), len(kept.step_indices), micro_batch, kept.group):
-            old[pairs.sample[: pairs.real], pairs.step[: pairs.real]] = log_prob(denoise, ddim, kept, pairs)
+            with torch.set_grad_enabled(with_graph):
+                again = log_prob(denoise, ddim, kept, pairs).detach()
+            old[pairs.sample[: pairs.real], pairs.step[: pairs.real]] = again
             if progress:
                 progress(pairs.real)
     return replace(kept, old_log_probs=old)

@@ -6,6 +6,7 @@ Types and names of options are checked elsewhere: a value of the wrong type is p
 import math
 from typing import Any
 
+from src.core import compiler
 from src.core.errors import describe
 
 # option -> (smallest, largest, whether the smallest / largest themselves are allowed, a hint)
@@ -41,6 +42,7 @@ def check(cfg: dict[str, Any]) -> list[str]:
     found = [text for name, rule in METHOD.items() for text in _range("method", name, method.get(name), rule)]
     found += [text for name, rule in LOSS.items() for text in _range("method.loss", name, loss.get(name), rule)]
     found += _parts(method) + _milestones(method) + _mixing(method, loss)
+    found += compiler.problems("method.compile", method.get("compile"))
     return found + _nesterov(method) + _epochs(cfg, method) + _modes(cfg)
 
 

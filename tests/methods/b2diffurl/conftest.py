@@ -21,8 +21,8 @@ OPTIONS: dict[str, Any] = {
     "history": 2, "std_floor": 0.05, "selection": "all",
     "positive_threshold": 0.5, "negative_threshold": -0.5, "advantage_clip": 5.0, "positive_weight": 1.0,
     "negative_weight": 1.0, "inner_epochs": 1, "samples_per_update": 4, "micro_batch": 4, "rollout_batch": 64,
-    "replay": "never", "lr": 1e-3, "lr_schedule": "constant", "betas": (0.9, 0.999), "weight_decay": 1e-4,
-    "grad_clip": None, "eval_every": 9, "eval_prompts": 2, "eval_images": 2, "curve_images": 2,
+    "replay": "never", "compile": False, "lr": 1e-3, "lr_schedule": "constant", "betas": (0.9, 0.999),
+    "weight_decay": 1e-4, "grad_clip": None, "eval_every": 9, "eval_prompts": 2, "eval_images": 2, "curve_images": 2,
 }
 MODEL_OPTIONS = ("dtype", "lora_rank", "gradient_checkpointing")
 Make = Callable[..., B2DiffuRL]
