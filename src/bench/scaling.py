@@ -42,7 +42,8 @@ class Row:
     ranks: int
     memory: float  # bytes a GPU, of what grows with the method: trajectories, rows
     sent: float  # bytes a GPU sends in a stage or an epoch
-    share: float  # of the time, for communication
+    gradients: float  # share of the time for gradients, as any training on several GPUs has it
+    own: float  # share of the time for what the method itself sends: rewards, or rows
 
 
 @dataclass(frozen=True)
@@ -67,10 +68,11 @@ class B2:
         guided, update = 2, 2.0  # conditional and unconditional rows; backward through frozen weights is one forward
         work = guided * self.steps * self.forward * (trunks * self.branches + updates * own * update)
         told, gradients = 3 * WORD * pictures, FLOAT * self.gradients
-        wait = link.gather(told, ranks) + updates * link.all_reduce(gradients, ranks)
+        wait, reduce = link.gather(told, ranks), updates * link.all_reduce(gradients, ranks)
+        time = wait + reduce + work / link.flops
         sent = (ranks - 1) / ranks * (told + 2 * updates * gradients)
         memory = held(trunks * self.branches, math.ceil(self.kept / ranks), self.steps) * self.latents
-        return Row(ranks, memory, sent, wait / (wait + work / link.flops))
+        return Row(ranks, memory, sent, reduce / time, wait / time)
 
 
 @dataclass(frozen=True)
@@ -90,9 +92,10 @@ class PSKD:
         work = 3 * self.forward * self.batch * steps  # backward is two forwards
         rows, marks = HALF * self.classes * self.samples, (FLOAT + WORD) * self.samples
         own = rows / ranks if self.sharded else rows
-        exchange = link.gather(own + marks, ranks) + steps * link.all_reduce(FLOAT * self.gradients, ranks)
+        exchange, reduce = link.gather(own + marks, ranks), steps * link.all_reduce(FLOAT * self.gradients, ranks)
+        time = exchange + reduce + work / link.flops
         sent = (ranks - 1) / ranks * (own + marks + 2 * steps * FLOAT * self.gradients)
-        return Row(ranks, own, sent, exchange / (exchange + work / link.flops))
+        return Row(ranks, own, sent, reduce / time, exchange / time)
 
 
 def methods() -> dict[str, B2 | PSKD]:
@@ -127,9 +130,9 @@ def main() -> None:
     rows = {name: [method.row(ranks, link) for ranks in GPUS] for name, method in found.items()}
     for name, method in found.items():
         note(f"\n{name}: {method.forward / 1e9:,.1f} GFLOP a forward pass, {method.gradients:,} trained parameters\n")
-        note("| GPUs | GB a GPU | sent by a GPU, MB | share of time |\n|---|---|---|---|")
+        note("| GPUs | GB a GPU | sent by a GPU, MB | time for gradients | for rewards or rows |\n|---|---|---|---|---|")
         for row in rows[name]:
-            note(f"| {row.ranks:,} | {row.memory / 1e9:.3f} | {row.sent / 1e6:,.1f} | {100 * row.share:.2f} % |")
+            note(f"| {row.ranks:,} | {row.memory / 1e9:.3f} | {row.sent / 1e6:,.1f} | {100 * row.gradients:.2f} % | {100 * row.own:.2f} % |")
     draw(rows, options.out)
 
 
@@ -141,9 +144,9 @@ def draw(rows: dict[str, list[Row]], file: Path) -> None:
     left, right = figure.subplots(1, 2)
     for name, items in rows.items():
         left.plot([row.ranks for row in items], [row.memory / 1e9 for row in items], marker=".", label=name)
-        right.plot([row.ranks for row in items], [100 * row.share for row in items], marker=".", label=name)
+        right.plot([row.ranks for row in items], [100 * row.own for row in items], marker=".", label=name)
     left.set(xscale="log", yscale="log", xlabel="GPUs", ylabel="GB a GPU")
-    right.set(xscale="log", xlabel="GPUs", ylabel="share of time for communication, %")
+    right.set(xscale="log", xlabel="GPUs", ylabel="share of time for rewards or rows, %")
     right.axhline(5, color="0.5", linewidth=1, linestyle=":")
     for axes in (left, right):
         axes.grid(alpha=0.3)
