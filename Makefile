@@ -39,11 +39,8 @@ reward-server: $(STAMP)  ## serve a reward to runs with reward=http (ARGS="rewar
 tiny-sd: $(STAMP)  ## train the embedded Stable Diffusion anew (about 40 minutes on two cores; replaces its weights)
 	@for part in verifier clip autoencoder unet; do $(BIN)/python -m src.run method=tiny_$$part $(ARGS) || exit 1; done
 
-bench: $(STAMP)  ## measure: B2's stage and branches, PS-KD's step and loader (about 20 minutes on two cores)
-	@$(BIN)/python -m src.bench.stage_share
-	@$(BIN)/python -m src.bench.branching
-	@$(BIN)/python -m src.bench.pskd_loader
-	@$(BIN)/python -m src.bench.pskd_step
+bench: $(STAMP)  ## measure everything in turn: ratios, a table and a figure in experiments/bench (ARGS="--only pskd")
+	@$(BIN)/python -m src.bench $(ARGS)
 
 lint: $(STAMP)  ## check the style with ruff
 	@$(BIN)/ruff check .
