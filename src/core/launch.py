@@ -4,6 +4,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -140,8 +141,9 @@ class _Run:
         return self.work is not None and self.work.began
 
     def _save(self, status: Status) -> None:
-        """On the way out: a disk that is full must not hide what filled it."""
-        _best_effort("metrics.json", lambda: self.results.save(status))
+        """On the way out: a disk that is full is told once, as what ended the run."""
+        with suppress(UserError, OSError):
+            self.results.save(status)
 
     def _say_how_to_continue(self) -> None:
         if (self.plan.folder / "metrics.json").is_file() and self.plan.cfg["mode"] == "train":

@@ -31,6 +31,7 @@ PLACES = {
     "src.methods.pskd.module:Classifier.validation_step": "an evaluation",
     "src.methods.pskd.losses.pskd:PSKD.end_epoch": "the past predictions",
 }
+BEGINNING = "the first moments"
 _CHANGES = {"os.rename", "os.link", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"}
 
 
@@ -61,6 +62,7 @@ class Board:
 
     def __init__(self) -> None:
         self.memory = mmap.mmap(-1, 512)
+        self.write(0, BEGINNING)
 
     def write(self, changes: int, place: str) -> None:
         text = place.encode()[:500]
@@ -75,7 +77,7 @@ class Watch:
 
     def __init__(self, board: Board, folder: Path, strike: Strike) -> None:
         self.board, self.folder, self.strike = board, str(folder), strike
-        self.changes, self.places = 0, ["the first moments"]
+        self.changes, self.places = 0, [BEGINNING]
         sys.addaudithook(self._audit)
         for name, place in PLACES.items():
             module, _, path = name.partition(":")
