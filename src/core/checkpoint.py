@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -149,12 +150,13 @@ def load(path: Path) -> dict[str, Any]:
     return content
 
 
-def check_identity(content: dict[str, Any], module: LightningModule, path: Path) -> None:
-    """Raise ``UserError`` naming both sides if the checkpoint belongs to another method or model."""
+def check_identity(content: dict[str, Any], module: LightningModule, path: Path, free: Sequence[str] = ()) -> None:
+    """Raise ``UserError`` naming both sides if the checkpoint belongs to another method or model; ``free`` may differ.
+    """
     if not hasattr(module, "identity"):
         return
     stored, own = content.get("identity") or {}, dict(module.identity())
-    wrong = [key for key in {**own, **stored} if stored.get(key) != own.get(key)]
+    wrong = [key for key in {**own, **stored} if key not in free and stored.get(key) != own.get(key)]
     if wrong:
         there = ", ".join(f"{key}={stored.get(key)}" for key in wrong)
         here = ", ".join(f"{key}={own.get(key)}" for key in wrong)

@@ -54,9 +54,10 @@ def about(state: State, module: LightningModule) -> dict[str, Any]:
     """
     if state.file is None:
         return {"epoch": 0, "costs": {}}
+    free = getattr(module, "compared_across", ())
     if not state.is_kept:
         content = checkpoint.load(state.file)
-        checkpoint.check_identity(content, module, state.file)
+        checkpoint.check_identity(content, module, state.file, free)
         return {"epoch": finished_epochs(content), "costs": {}}
     try:
         with safe_open(state.file, "np") as stored:
@@ -64,7 +65,7 @@ def about(state: State, module: LightningModule) -> dict[str, Any]:
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(state.file, f"the weights cannot be read ({str(error).splitlines()[0]})",
                         "remove the file, or give another one") from error
-    checkpoint.check_identity(found, module, state.file)
+    checkpoint.check_identity(found, module, state.file, free)
     return {"epoch": state.epoch, "costs": found.get("costs", {})}
 
 

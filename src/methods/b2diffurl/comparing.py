@@ -30,6 +30,7 @@ class Comparing:
     `state` and tests once for each state it got, then calls `report_protocol`."""
 
     state: State | None = None
+    compared_across = ("objective",)  # it shapes training; pictures are drawn alike
 
     def begin_protocol(self, wanted: Sequence[State]) -> list[State]:
         """The states that are still to be evaluated. Raises UserError for one of another method, model or adapter."""

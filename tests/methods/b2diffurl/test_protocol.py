@@ -96,7 +96,7 @@ def test_states_that_are_known_are_not_evaluated_again(runner, trained, protocol
 
 @pytest.mark.slow
 def test_methods_side_by_side(runner: Runner, trained: Path, protocol: Path, capsys) -> None:
-    assert runner("seed=1", "method.stages=1", "~callbacks.keep") == 0
+    assert runner("seed=1", "method.stages=1", "objective=dpok", "~callbacks.keep") == 0
     other, folder = runner.folder, runner.output / "both"
     assert not (other / states.KEPT).exists()  # as in runs that were made before weights were kept
     assert runner("mode=protocol", f"ckpt=[{trained},{other}]", "measures=none", f"run_dir={folder}") == 0
