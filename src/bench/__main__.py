@@ -1,7 +1,8 @@
 """The whole suite with one command: `python -m src.bench [--only start,unet] [--out folder] [overrides of B2's cases]`.
 
 Every figure is a ratio of two ways to do the same work, measured in turn in one process, so that a busy machine moves
-both; quartiles say how much is left. Results: results.{csv,json,md} and ratios.png in the folder.
+both; quartiles say how much is left. Results: results.{csv,json,md} and ratios.png in the folder, beside those of
+other groups that were measured on the same machine before.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ def main() -> None:
     if unknown:
         parser.error(f"--only={','.join(unknown)}: there is no such group. Known: {', '.join(GROUPS)}")
     quiet.after_import()
-    found: list[Result | Speed] = []
+    found: dict[str, Result | Speed] = report.earlier(options.out)
     for group in options.only.split(","):
         for item in GROUPS[group](overrides):
-            found.append(item)
+            found[item.name] = item
             note(report.line(item))
-    for file in report.write(found, options.out):
-        note(f"wrote {file}")
+            report.write(list(found.values()), options.out)  # at once: the suite is long, and may be stopped
+    note(f"wrote {options.out}: results.json, results.csv, results.md, ratios.png")
 
 
 if __name__ == "__main__":

@@ -38,6 +38,18 @@ def line(item: Result | Speed) -> str:
             f"{item.other} {item.seconds_other:.4g} s, {item.repeats} repetitions")
 
 
+def earlier(folder: Path) -> dict[str, Result | Speed]:
+    """Results in the folder by name, if they are of this machine: what is not measured again keeps its row."""
+    file = folder / "results.json"
+    content = json.loads(file.read_text()) if file.is_file() else {}
+    if content.get("machine") != machine():
+        return {}
+    ratios = [Result(**{key: float("nan") if value is None else value for key, value in row.items()})
+              for row in content["ratios"]]
+    speeds = [Speed(**{item.name: row[item.name] for item in fields(Speed)}) for row in content["speeds"]]
+    return {item.name: item for item in (*ratios, *speeds)}
+
+
 def write(found: Sequence[Result | Speed], folder: Path) -> list[Path]:
     """All files of a run of the suite."""
     folder.mkdir(parents=True, exist_ok=True)
