@@ -61,13 +61,13 @@ class B2:
     latents: int = 4 * 64 * 64 * FLOAT
 
     def row(self, ranks: int, link: Link) -> Row:
-        """Rewards, prompts and trunks (8 bytes each) of all pictures once a stage; gradients once an update."""
+        """Rewards of all pictures once a stage (prompts and trunks follow from the seed); gradients once an update."""
         trunks, pictures = math.ceil(self.trunks / ranks), self.trunks * self.branches
         updates = self.inner_epochs * math.ceil(self.kept / self.samples_per_update)
         own = math.ceil(self.samples_per_update / ranks)
         guided, update = 2, 2.0  # conditional and unconditional rows; backward through frozen weights is one forward
         work = guided * self.steps * self.forward * (trunks * self.branches + updates * own * update)
-        told, gradients = 3 * WORD * pictures, FLOAT * self.gradients
+        told, gradients = FLOAT * pictures, FLOAT * self.gradients
         wait, reduce = link.gather(told, ranks), updates * link.all_reduce(gradients, ranks)
         time = wait + reduce + work / link.flops
         sent = (ranks - 1) / ranks * (told + 2 * updates * gradients)
