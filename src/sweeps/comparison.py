@@ -40,7 +40,7 @@ def compare(runs: Sequence[Run], reference: str | None = None) -> Comparison:
     if wanted and not references:
         known = {item for run in runs for item in (run.method, *(f"{key}={value}" for key, value in run.keys))}
         raise UserError(f"--reference {reference}", "no finished run is that", did_you_mean(str(reference), known))
-    labels = sorted(groups, key=lambda label: (label not in references, groups[label][0].method != UNTRAINED, label))
+    labels = sorted(groups, key=lambda label: _order(groups[label][0], label in references, "method" in wanted))
     names = sorted({name for run in runs for name in run.figures}, key=_place)
     found = Comparison(labels, names, {label: sorted(run.seed for run in groups[label]) for label in labels}, reference)
     for label in labels:
@@ -48,6 +48,11 @@ def compare(runs: Sequence[Run], reference: str | None = None) -> Comparison:
         for name in names:
             _fill(found, label, name, groups[label], partner)
     return found
+
+
+def _order(run: Run, is_reference: bool, is_method: bool) -> tuple[bool, str, bool, str]:
+    """The untrained first; a reference before the others: of all, or of its method if it leaves that open."""
+    return run.method != UNTRAINED, "" if is_method else run.method, not is_reference, run.label
 
 
 def _facts(run: Run) -> dict[str, str]:

@@ -4,46 +4,58 @@ from __future__ import annotations
 
 import csv
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from src.core import style
 from src.core.errors import UserError
-from src.sweeps.runs import Run
+from src.sweeps.runs import UNTRAINED, Run
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Points = dict[float, float]
 
 
 def draw_curve(runs: Sequence[Run], column: str, against: str, file: Path) -> Path:
-    """A line for each label through the places that all of its runs have; their spread is the sample deviation.
+    """A line for each method; where runs are told apart by keys too, a panel for each method.
 
-    Raises ``UserError`` if no run has both columns.
+    A line goes through the places that all of its runs have. Raises ``UserError`` if no run has both columns.
     """
-    curves: dict[str, list[dict[float, float]]] = {}
+    panels: dict[str, dict[str, list[Points]]] = {}
     for run in runs:
-        if points := read_points(run.folder / "metrics.csv", column, against):
-            curves.setdefault(run.label, []).append(points)
-    if not curves:
+        if run.method == UNTRAINED or not (points := read_points(run.folder / "metrics.csv", column, against)):
+            continue
+        panel, line = (run.method, run.label.removeprefix(f"{run.method}, ")) if run.keys else ("", run.method)
+        panels.setdefault(panel, {}).setdefault(line, []).append(points)
+    if not panels:
         raise UserError(f"--curve {column} --against {against}", "no run's metrics.csv has rows with both columns",
                         "take two column names out of a run's metrics.csv")
-    with style.page(file, 6.4, 4.2) as (_, grid):
-        axes = grid[0, 0]
-        for place, (label, some) in enumerate(curves.items()):
-            shared = sorted(set.intersection(*(set(points) for points in some)))
-            values = [[points[x] for points in some] for x in shared]
-            means = [statistics.fmean(row) for row in values]
-            # More methods than colours: the lines' style tells them apart.
-            dashes = ("-", "--", ":", "-.")[place // len(style.CYCLE) % 4]
-            axes.plot(shared, means, dashes, color=style.colour(place), label=f"{label} ({len(some)})", marker="o",
-                      markersize=2.5)
-            if len(some) > 1:
-                deviations = [statistics.stdev(row) for row in values]
-                low, high = ([m + sign * d for m, d in zip(means, deviations, strict=True)] for sign in (-1, 1))
-                axes.fill_between(shared, low, high, color=style.colour(place), alpha=0.08, linewidth=0)
-        axes.set(xlabel=against, ylabel=column)
-        axes.legend(title="runs (seeds)", fontsize=7)
+    with style.page(file, 2.4 + 3.2 * len(panels), 3.6, 1, len(panels), sharey=True) as (_, grid):
+        for axes, (title, lines) in zip(grid[0], panels.items(), strict=True):
+            _panel(axes, lines)
+            axes.set(xlabel=against, title=title)
+            axes.legend(title="seeds in brackets", fontsize=7)
+        grid[0, 0].set_ylabel(column)
     return file
 
 
-def read_points(file: Path, column: str, against: str) -> dict[float, float]:
+def _panel(axes: Axes, lines: Mapping[str, Sequence[Points]]) -> None:
+    for place, (label, some) in enumerate(lines.items()):
+        shared = sorted(set.intersection(*(set(points) for points in some)))
+        values = [[points[x] for points in some] for x in shared]
+        means = [statistics.fmean(row) for row in values]
+        dashes = ("-", "--", ":", "-.")[place // len(style.CYCLE) % 4]  # more lines than colours
+        axes.plot(shared, means, dashes, color=style.colour(place), label=f"{label} ({len(some)})", marker="o",
+                  markersize=2.5)
+        if len(some) > 1:
+            deviations = [statistics.stdev(row) for row in values]
+            low, high = ([m + sign * d for m, d in zip(means, deviations, strict=True)] for sign in (-1, 1))
+            axes.fill_between(shared, low, high, color=style.colour(place), alpha=0.1, linewidth=0)
+
+
+def read_points(file: Path, column: str, against: str) -> Points:
     """``column`` by ``against``, of the rows of a metrics.csv that have both; of several the last."""
     if not file.is_file():
         return {}
