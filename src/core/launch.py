@@ -175,8 +175,11 @@ def _stop_behind(error: BaseException) -> signals.StopRun | None:
 
 def _peer_behind(error: BaseException) -> UserError | None:
     """Another process has ended, which this one noticed as an error of a collective."""
-    ranks = sys.modules.get("src.core.ranks")
-    return ranks.lost_peer(error) if ranks is not None else None
+    if "torch" not in sys.modules:
+        return None
+    from src.core import ranks
+
+    return ranks.lost_peer(error)
 
 
 def _best_effort(what: str, action: Callable[[], Any]) -> None:
