@@ -103,7 +103,7 @@ class DiffusionModel:
         # Trained as a whole, the weights stay in float32 and only the arithmetic is in half precision.
         dtype = self.dtype if self.lora_rank else torch.float32
         self.unet = UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=dtype).to(self.device).eval()
-        self.unet.to(memory_format=torch.channels_last)  # convolutions are about twice as fast on a CPU
+        self.unet.to(memory_format=torch.channels_last)  # what convolutions of several threads, and of a GPU, like best
         self.unet.requires_grad_(not self.lora_rank)
         if self.lora_rank:
             lora.add_lora(self.unet, self.lora_rank, self.lora_alpha, self.lora_targets)
