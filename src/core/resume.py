@@ -4,8 +4,6 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
 from src.core import atomic, console, results, runfolder, slurm
 from src.core.errors import UserError, did_you_mean
 
@@ -133,10 +131,7 @@ def _unfinished(folder: Path) -> bool:
     summary = results.read(folder)
     if "mode" in summary:
         return summary["mode"] == "train" and summary.get("status") != "finished"
-    try:
-        return yaml.safe_load((folder / "config.yaml").read_text())["mode"] == "train"
-    except (OSError, yaml.YAMLError, KeyError, TypeError):
-        return False
+    return runfolder.config(folder).get("mode") == "train"
 
 
 def _runs(output_dir: Path) -> list[Path]:

@@ -37,6 +37,15 @@ def choose(cfg: Mapping[str, Any], method: str, hydra_run_dir: str | None) -> Pa
     return rendezvous.decided("folder", lambda: first_free(path))
 
 
+def config(folder: Path) -> dict[str, Any]:
+    """A run's config.yaml; empty where it cannot be read."""
+    try:
+        content = yaml.safe_load((folder / "config.yaml").read_text())
+    except (OSError, yaml.YAMLError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 def check_writable(path: Path) -> None:
     """Raise ``UserError`` if the folder could not be made or written; creates nothing."""
     place = path

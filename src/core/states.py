@@ -4,9 +4,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from src.core import resume
 from src.core.errors import UserError
@@ -62,15 +59,6 @@ def found(wanted: str | Sequence[str] | None, output_dir: Path) -> list[State]:
 def run_of(file: Path) -> Path | None:
     """The run folder that a checkpoint lies in."""
     return next((folder for folder in list(file.parents)[1:3] if (folder / "overrides.txt").is_file()), None)
-
-
-def config(run: Path) -> dict[str, Any]:
-    """A run's config.yaml; empty where it cannot be read."""
-    try:
-        content = yaml.safe_load((run / "config.yaml").read_text())
-    except (OSError, yaml.YAMLError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _of(name: str, output_dir: Path) -> list[State]:

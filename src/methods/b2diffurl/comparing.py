@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import LongTensor, Tensor
 
-from src.core import keeping, states
+from src.core import keeping, runfolder
 from src.core.errors import UserError
 from src.core.progress import phase
 from src.core.states import State
@@ -50,7 +50,7 @@ class Comparing:
         return [state for state in self.compared if state not in self.outcomes]
 
     def _refuse_other_adapter(self, run: Path) -> None:
-        trained = states.config(run).get("model") or {}
+        trained = runfolder.config(run).get("model") or {}
         own = {name: getattr(self.model, name) for name in ADAPTER}
         for name in ADAPTER:
             if name in trained and _plain(trained[name]) != _plain(own[name]):
