@@ -7,13 +7,17 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from src.bench.timing import Result
 from src.bench.unet_cases import Speed
+from src.core import style
 from src.core.environment import cpu_name, gpus
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 TITLES = {"speed": "how many times as fast as the plain way", "cost": "seconds with it over seconds without",
           "start": "seconds over those of `import torch`"}
@@ -98,24 +102,23 @@ def _noted(item: Result) -> str:
 
 def draw(rows: Sequence[Result], file: Path) -> None:
     """Bars from 1 to the median, whiskers between the quartiles, one panel for each kind."""
-    from matplotlib.figure import Figure
-
     kinds = [kind for kind in TITLES if any(item.kind == kind for item in rows)] or ["speed"]
     counts = [max(1, sum(item.kind == kind for item in rows)) for kind in kinds]
-    figure = Figure(figsize=(9, 0.9 * len(kinds) + 0.3 * sum(counts)), dpi=110, layout="constrained")
-    panels = figure.subplots(len(kinds), 1, height_ratios=counts, squeeze=False)[:, 0]
-    for axes, kind in zip(panels, kinds, strict=True):
-        own = [item for item in rows if item.kind == kind]
-        middle = [item.middle for item in own]
-        spread = [[item.middle - item.low for item in own], [item.high - item.middle for item in own]]
-        better = [value > 1 if kind == "speed" else value < 1.05 for value in middle]
-        colours = ["tab:blue" if fine else "tab:orange" for fine in better]
-        axes.barh(range(len(own)), [value - 1 for value in middle], left=1, xerr=spread, color=colours, height=0.6,
-                  error_kw={"elinewidth": 1.2, "capsize": 2.5})
-        axes.axvline(1, color="0.3", linewidth=1)
-        axes.set_yticks(range(len(own)), [item.name for item in own], fontsize=8)
-        axes.invert_yaxis()
-        axes.set_title(TITLES[kind], fontsize=9, loc="left")
-        axes.tick_params(axis="x", labelsize=8)
-        axes.grid(axis="x", alpha=0.3)
-    figure.savefig(file)
+    height = 0.9 * len(kinds) + 0.3 * sum(counts)
+    with style.page(file, 9, height, len(kinds), height_ratios=counts) as (_, grid):
+        for axes, kind in zip(grid[:, 0], kinds, strict=True):
+            _panel(axes, kind, [item for item in rows if item.kind == kind])
+
+
+def _panel(axes: Axes, kind: str, own: Sequence[Result]) -> None:
+    middle = [item.middle for item in own]
+    spread = [[item.middle - item.low for item in own], [item.high - item.middle for item in own]]
+    better = [value > 1 if kind == "speed" else value < 1.05 for value in middle]
+    axes.barh(range(len(own)), [value - 1 for value in middle], left=1, xerr=spread, height=0.6,
+              color=[style.BLUE if fine else style.ORANGE for fine in better],
+              error_kw={"elinewidth": 1.2, "capsize": 2.5})
+    axes.axvline(1, color=style.INK, linewidth=1)
+    axes.grid(False, axis="y")
+    axes.set_yticks(range(len(own)), [item.name for item in own])
+    axes.invert_yaxis()
+    axes.set_title(TITLES[kind])

@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from src.core import style
 from src.core.console import note
 from src.models.memory import held
 
@@ -140,21 +141,16 @@ def main() -> None:
 
 def draw(rows: dict[str, list[Row]], file: Path) -> None:
     """Memory and share of time against the number of GPUs."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 3.4), dpi=110, layout="constrained")
-    left, right = figure.subplots(1, 2)
-    for name, items in rows.items():
-        left.plot([row.ranks for row in items], [row.memory / 1e9 for row in items], marker=".", label=name)
-        right.plot([row.ranks for row in items], [100 * row.own for row in items], marker=".", label=name)
-    left.set(xscale="log", yscale="log", xlabel="GPUs", ylabel="GB a GPU")
-    right.set(xscale="log", xlabel="GPUs", ylabel="share of time for rewards or rows, %")
-    right.axhline(5, color="0.5", linewidth=1, linestyle=":")
-    for axes in (left, right):
-        axes.grid(alpha=0.3)
-    left.legend(fontsize=7)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(file)
+    with style.page(file, 9, 3.4, 1, 2) as (_, grid):
+        left, right = grid[0]
+        for place, (name, items) in enumerate(rows.items()):
+            look = {"marker": ".", "label": name, "color": style.colour(place)}
+            left.plot([row.ranks for row in items], [row.memory / 1e9 for row in items], **look)
+            right.plot([row.ranks for row in items], [100 * row.own for row in items], **look)
+        left.set(xscale="log", yscale="log", xlabel="GPUs", ylabel="GB a GPU")
+        right.set(xscale="log", xlabel="GPUs", ylabel="share of time for rewards or rows, %")
+        right.axhline(5, color=style.PALE, linewidth=1, linestyle=":")
+        left.legend(fontsize=7)
 
 
 if __name__ == "__main__":
