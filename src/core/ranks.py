@@ -1,8 +1,8 @@
 """What the processes of one run tell each other; a run of one process asks nobody.
 
 Small messages travel between the hosts (gloo), whatever the devices use: there a process that has died is noticed at
-once, not after the half hour of a GPU's collective. Every function but `number`, `count`, `share` and `named` has to
-be called by all ranks, in the same order.
+once, not after the half hour of a GPU's collective. Every function has to be called by all ranks, in the same order;
+but not those that send nothing: `number`, `count`, `share`, `largest_share`, `owner` and `named`.
 """
 
 from __future__ import annotations
@@ -37,6 +37,17 @@ def count() -> int:
 def share(total: int) -> slice:
     """This rank's part of 0 .. total - 1: the ranks' parts follow each other and differ by one at most."""
     return slice(number() * total // count(), (number() + 1) * total // count())
+
+
+def largest_share(total: int) -> int:
+    """The length of the longest of the ranks' parts."""
+    return -(-total // count())
+
+
+def owner(places: Tensor, total: int) -> Tensor:
+    """The rank whose part of 0 .. total - 1 each place is in."""
+    ends = torch.tensor([(rank + 1) * total // count() for rank in range(count())])
+    return torch.bucketize(places, ends, right=True)
 
 
 def named(name: str) -> str:

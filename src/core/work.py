@@ -177,6 +177,8 @@ class Work:
         self.results.save("running")
 
     def _export(self) -> None:
+        if hasattr(self.module, "before_export"):
+            self.module.before_export()
         if hasattr(self.module, "export") and self.trainer.is_global_zero:
             with atomic.replacing(self.plan.folder / "export") as folder:
                 folder.mkdir()

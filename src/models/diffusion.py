@@ -12,9 +12,10 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh
 
 from src.core.errors import UserError
-from src.models import lora
+from src.models import lora, sharded
 from src.models.card import write_card
 from src.models.fetch import loading, weights_folder
 from src.models.guidance import guided
@@ -60,7 +61,7 @@ class DiffusionModel:
         self.steps, self.timestep_spacing = steps, timestep_spacing
         self.evaluations = 0  # rows that went through the UNet; guidance doubles them
         self.unet: Any = None
-        self.compiled = False
+        self.compiled = self.sharded = False
 
     # --- loading -------------------------------------------------------------------------------------------------
 
@@ -128,6 +129,11 @@ class DiffusionModel:
         self.compiled = True
         self.unet.compile()
 
+    def shard(self, mesh: DeviceMesh) -> None:
+        """Shares the UNet's weights among the processes of `mesh`, which then have to call it equally often."""
+        self.sharded = True
+        sharded.shard(self.unet, mesh)
+
     # --- inference -----------------------------------------------------------------------------------------------
 
     @property
@@ -164,21 +170,36 @@ class DiffusionModel:
 
         Guidance above 1 runs conditional and unconditional rows in one batch; 1 or less costs one row each.
         Returns float32 [B, C, H, W]. Rollout and update both go through here, with whatever gradients are enabled.
+        B = 0 is a process that only takes part in collecting shared weights.
         """
+        if not len(latents):
+            return self._idle(latents)
         guidance = guidance_scale > 1
         timesteps = timesteps.to(self.device).expand(len(latents))
         if guidance:
             latents, timesteps = torch.cat([latents, latents]), torch.cat([timesteps, timesteps])
             embeddings = self._with_empty(embeddings)
         self.evaluations += len(latents)
+        prediction = self._predict(latents, timesteps, embeddings)
+        return guided(*prediction.chunk(2), guidance_scale, guidance_rescale) if guidance else prediction
+
+    def _predict(self, latents: Tensor, timesteps: Tensor, embeddings: Tensor) -> Tensor:
         if self.unet.training:  # a trainer may have switched it
             self.unet.eval()
         with self._autocast():
             inputs, told = latents.to(self.dtype), self._unet_inputs(embeddings)
+            if self.sharded:  # its weights cannot be in this layout
+                inputs = inputs.contiguous(memory_format=torch.channels_last)
             if self.compiled:
                 _rows_are_open(inputs, timesteps, *told.values())
-            prediction = self.unet(inputs, timesteps, **told).sample.float()
-        return guided(*prediction.chunk(2), guidance_scale, guidance_rescale) if guidance else prediction
+            return self.unet(inputs, timesteps, **told).sample.float()
+
+    def _idle(self, latents: Tensor) -> Tensor:
+        """No rows [0, C, H, W], after the UNet has run on one that nobody asked for; a gradient of 0 flows back."""
+        if not self.sharded:
+            return latents
+        one = latents.new_zeros(1, *latents.shape[1:])
+        return self._predict(one, torch.zeros(1, device=self.device), self.empty_embedding)[:0]
 
     def _autocast(self) -> torch.autocast:
         """Half precision by `dtype` alone, whatever context the caller is in: rollout and update must agree.
@@ -215,16 +236,26 @@ class DiffusionModel:
         return [parameter for parameter in self.unet.parameters() if parameter.requires_grad]
 
     def trainable_state(self) -> dict[str, Tensor]:
-        """Copies on the CPU of all trained tensors, by name."""
-        return copied_state(lora.lora_state(self.unet) if self.lora_rank else self.unet.state_dict())
+        """Copies on the CPU of all trained tensors, by name; of shared weights on rank 0 alone, elsewhere nothing."""
+        return sharded.whole_state(self.unet) if self.sharded else copied_state(self._trained())
+
+    def _trained(self) -> dict[str, Tensor]:
+        return lora.lora_state(self.unet) if self.lora_rank else self.unet.state_dict()
 
     def load_trainable_state(self, state: Mapping[str, Tensor]) -> None:
         """Restores `trainable_state`. Raises UserError if names or shapes are another adapter's."""
-        fits(state, self.trainable_state(), f"model={self.name} ({self.adapter})")
+        fits(state, self._trained(), f"model={self.name} ({self.adapter})")
         if self.lora_rank:
             lora.load_lora_state(self.unet, dict(state))
+        elif self.sharded:
+            sharded.load_whole(self.unet, state)
         else:
             self.unet.load_state_dict(state)
+
+    def gather(self) -> None:
+        """Ends the sharing of weights: rank 0 has the UNet, on the CPU, and may export it."""
+        if self.sharded:
+            self.unet, self.sharded = sharded.made_whole(self.unet), False
 
     def export(self, folder: Path | str, *, method: str = "", command: str = "",
                figures: Mapping[str, float] | None = None) -> Path:

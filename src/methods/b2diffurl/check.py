@@ -8,12 +8,11 @@ from typing import Any
 
 from src.core import compiler
 from src.core.errors import describe, did_you_mean
-from src.methods.b2diffurl import fits, schedule
+from src.methods.b2diffurl import devices, fits, schedule
 from src.methods.b2diffurl.measures import check as protocol
 from src.methods.b2diffurl.objectives import rules
 
 NORMALISERS = ("prompt", "trunk", "global", "prompt_center", "trunk_center")
-STRATEGIES = ("auto", "ddp", "ddp_find_unused_parameters_false", "ddp_find_unused_parameters_true")
 SELECTIONS = ("reference", "all", "best_worst")
 # option -> (smallest value, whether the smallest itself is allowed, a hint)
 RANGES: dict[str, tuple[int, bool, str]] = {
@@ -51,8 +50,7 @@ def check(cfg: dict[str, Any]) -> list[str]:
     found += _choice(method, "normaliser", NORMALISERS) + _choice(method, "selection", SELECTIONS)
     found += _eta(method) + _rescale(method) + _betas(method) + _interval(method) + _normaliser(method)
     found += _thresholds(method) + _weights(method) + rules.problems(method) + fits.problems(cfg)
-    found += _strategy(cfg.get("trainer") or {}) + _shares(method, cfg.get("trainer") or {})
-    return found + protocol.problems(cfg)
+    return found + devices.problems(cfg) + protocol.problems(cfg)
 
 
 def _parts(method: dict) -> list[str]:
@@ -67,23 +65,6 @@ def _parts(method: dict) -> list[str]:
         found.append(describe(f"model={method['model'].get('name')}", "B2-DiffuRL trains a Stable Diffusion, this is a "
                               "classifier", "add method=pskd, or choose model=tiny_sd"))
     return found
-
-
-def _strategy(trainer: dict) -> list[str]:
-    strategy = trainer.get("strategy")
-    if not isinstance(strategy, str) or strategy in STRATEGIES:
-        return []
-    rule = "every process of this method holds the whole UNet and adds up the gradients itself"
-    return [describe(f"trainer.strategy={strategy}", rule,
-                     "use trainer.strategy=ddp; model.gradient_checkpointing=true saves memory")]
-
-
-def _shares(method: dict, trainer: dict) -> list[str]:
-    trunks, sizes = method.get("prompts_per_stage"), [trainer.get(name, 1) for name in ("devices", "num_nodes")]
-    if not all(isinstance(value, int) and value > 0 for value in (trunks, *sizes)) or trunks >= math.prod(sizes):
-        return []
-    return [describe(f"method.prompts_per_stage={trunks} on {math.prod(sizes)} devices",
-                     "each of them needs a trunk of its own", "raise it, or use fewer devices")]
 
 
 def _number(value: Any) -> bool:

@@ -40,7 +40,8 @@ class Collecting:
         with ranks.together(self.clock.between_ranks):
             with self.clock("sample"), phase(self.trainer, "sampling", total=self.steps, unit="step") as advance:
                 rolled = self.sample_latents(prompt_index[own], slots[own], branches=self.branches, interval=interval,
-                                             stage=stage, seed=self.seed, keep=True, progress=advance)
+                                             stage=stage, seed=self.seed, keep=True, progress=advance,
+                                             most=ranks.largest_share(len(slots)) if self.model.sharded else 0)
             scores = self.score(rolled)
         with self.clock.between_ranks():
             every = ranks.gathered(scores)
@@ -50,12 +51,13 @@ class Collecting:
         prompts, trunks = (rows.repeat_interleave(self.branches) for rows in (prompt_index, slots))
         chosen, advantages, self.stage_stats = choose(prompts, trunks, rewards, self.history_of_rewards, self.choice)
         self._keep(rolled, own.start * self.branches, chosen, advantages)
+        self.keeper = ranks.owner(chosen // self.branches, len(slots))
         sigma = self.ddim.sigma[self.kept.step_indices]
         self.step_weights = step_weights(sigma, self.objective.weighting)
         plan = updates(len(chosen), inner_epochs=self.inner_epochs, samples_per_update=self.samples_per_update,
                        seed=self.seed, stage=stage, group=self.choice.group)
-        if len(self.kept):
-            self._complete([self.own(samples) for samples in plan[: len(plan) // self.inner_epochs]])
+        if self.kept_in_all if self.model.sharded else len(self.kept):
+            self._complete(plan[: len(plan) // self.inner_epochs])
         self.policy_stats: list[dict[str, Any]] = []
         self.policy_row: dict[str, float] | None = None
         self.stage_stats |= {f"reward/{part}": values.mean().item() for part, values in scores.items()}
@@ -76,13 +78,18 @@ class Collecting:
         place = self.place[samples]
         return place[place >= 0]
 
+    def most(self, samples: LongTensor) -> int:
+        """Of numbers of kept samples, the most that any rank holds, where all have to call the UNet equally often."""
+        return int(self.keeper[samples].bincount().max()) if self.model.sharded and len(samples) else 0
+
     def _complete(self, first_pass: list[LongTensor]) -> None:
         """What the update compares with, where the rollout does not give it: no gradient, before any weight moves."""
         pairs, with_kl = self.kept.old_log_probs.numel(), self.objective.kl_weight > 0
+        most, first_pass = ([of(samples) for samples in first_pass] for of in (self.most, self.own))
         if self.needs_replay:
             with self.clock("train"), phase(self.trainer, "replaying", total=pairs, unit="pair") as advance:
                 self.kept = replayed(self.denoise, self.ddim, self.kept, first_pass, self.micro_batch, advance,
-                                     with_graph=self.wants_compile)
+                                     with_graph=self.wants_compile, most=most)
         if self.objective.needs_reference or with_kl:
             with self.clock("train"), phase(self.trainer, "comparing", total=pairs, unit="pair") as advance:
                 self.kept = with_reference(self.model.reference(), self.denoise, self.ddim, self.kept, first_pass,

@@ -15,7 +15,7 @@ import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import LongTensor, Tensor
 
-from src.core import ranks
+from src.core import ranks, sharding
 from src.core.errors import UserError
 from src.core.progress import phase
 from src.data.prompts import PromptSet
@@ -43,6 +43,7 @@ class B2DiffuRL(Comparing, Collecting, Evaluating, L.LightningModule):
     """
 
     epoch_name = "stage"  # for the console
+    shardable = True  # for trainer=fsdp
 
     def __init__(
         self,
@@ -126,6 +127,8 @@ class B2DiffuRL(Comparing, Collecting, Evaluating, L.LightningModule):
             with ranks.together():
                 if turn == first_of_host:
                     self.load(self.trainer.strategy.root_device)
+        if sharding.is_sharded(self.trainer):
+            self.model.shard(sharding.mesh(self.trainer.strategy.root_device))
 
     def load(self, device: torch.device) -> None:
         with torch.random.fork_rng(devices=[]):
@@ -162,10 +165,11 @@ class B2DiffuRL(Comparing, Collecting, Evaluating, L.LightningModule):
                                   self.guidance_scale, self.guidance_rescale)
 
     def sample_latents(self, prompt_index: LongTensor, slots: LongTensor, *, branches: int, interval: int, stage: int,
-                       seed: int, keep: bool, progress: Any = None) -> Rollout:
+                       seed: int, keep: bool, progress: Any = None, most: int = 0) -> Rollout:
         return rollout(self.denoise, self.ddim, prompt_index.to(self.device), slots.to(self.device), branches=branches,
                        interval=interval, latent_shape=self.model.latent_shape, seed=seed, stage=stage,
-                       max_batch=self.rollout_batch, keep=keep, shared_trunk=self.shared_trunk, progress=progress)
+                       max_batch=self.rollout_batch, keep=keep, shared_trunk=self.shared_trunk, progress=progress,
+                       most=most)
 
     # --- the update ---------------------------------------------------------------------------------------------
 
@@ -185,18 +189,22 @@ class B2DiffuRL(Comparing, Collecting, Evaluating, L.LightningModule):
         pairs_in_all = len(samples) * steps
         with (self.clock("train"), phase(self.trainer, "updating", total=len(own) * steps, unit="pair") as advance,
               self._gradients_stay_here()):
-            for pairs in pairs_of(own, steps, self.micro_batch, self.kept.group):
+            for pairs in pairs_of(own, steps, self.micro_batch, self.kept.group, self.most(samples)):
                 mean, new = policy(self.denoise, self.ddim, self.kept, pairs)
+                if not pairs.real:  # other ranks have more, and need this one's part of the weights
+                    self.manual_backward(new.sum())
+                    continue
                 loss, stats = loss_of(self.objective, self.ddim, self.kept, pairs, mean, new, self.step_weights)
-                self.manual_backward(loss.sum() / pairs_in_all)
+                self.manual_backward(loss.sum() * self.averaged_over / pairs_in_all)
                 self.policy_stats.append(stats | {"policy/loss": loss.detach().mean(), "first": index == 0,
                                                   "pairs": pairs.real})
                 advance(pairs.real)
-        with self.clock.between_ranks():
-            ranks.sum_gradients(parameters)
+        if not self.model.sharded:
+            with self.clock.between_ranks():
+                ranks.sum_gradients(parameters)
         with self.clock("train"):
             if self.grad_clip:
-                norm = torch.nn.utils.clip_grad_norm_(parameters, self.grad_clip)
+                norm = sharding.whole(torch.nn.utils.clip_grad_norm_(parameters, self.grad_clip))
                 self.policy_stats.append({"policy/grad_norm": norm.detach(), "first": False, "pairs": 1})
             optimizer.step()
         self.stage_evaluations += self.model.evaluations - before
@@ -208,6 +216,11 @@ class B2DiffuRL(Comparing, Collecting, Evaluating, L.LightningModule):
     def _gradients_stay_here(self) -> AbstractContextManager[None]:
         """Lightning's DDP would average at every backward, and wait for ranks that have no sample in this update."""
         return getattr(self.trainer.strategy, "block_backward_sync", nullcontext)()
+
+    @property
+    def averaged_over(self) -> int:
+        """Shared weights take the mean of the ranks' gradients; others are added up."""
+        return ranks.count() if self.model.sharded else 1
 
     def policy_figures(self) -> dict[str, float]:
         """The stage's `policy/*` of all ranks; the first call of a stage has to come from all of them."""
@@ -251,6 +264,10 @@ class B2DiffuRL(Comparing, Collecting, Evaluating, L.LightningModule):
         self.history_of_rewards.load_state_dict(state["history"])
         self.queries = state["queries"]
         self.clock.load_state_dict(state["clock"])
+
+    def before_export(self) -> None:
+        """On every rank: the weights come together where they are written."""
+        self.model.gather()
 
     def export(self, folder: Path) -> None:
         """The trained weights as plain diffusers reads them, with a model card."""

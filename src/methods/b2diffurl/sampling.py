@@ -4,6 +4,7 @@ Hu et al., arXiv 2503.11240, section on branch-based sampling. Siblings share al
 steps, so comparing them tells what those actions were worth. Costs (T - s) + K s evaluations a trunk instead of K T.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -52,6 +53,7 @@ def rollout(
     keep: bool = True,
     shared_trunk: bool = True,
     progress: Callable[[int], None] | None = None,
+    most: int = 0,
 ) -> Rollout:
     """Sample every trunk's first T - s steps once and its last s steps `branches` times.
 
@@ -68,10 +70,12 @@ def rollout(
         shared_trunk: False: siblings share the initial noise alone and part before the first step, so that an
             interval can be trained without branch-based sampling.
         progress: called with 1 after each of the T steps.
+        most: the most trunks that any process is given, where all have to call `denoise` equally often: calls without
+            rows make up the difference.
     """
     if not 1 <= interval <= ddim.steps or branches < 1:
         raise ValueError(f"interval={interval}, branches={branches}: need 1 <= interval <= {ddim.steps}, branches >= 1")
-    walk = _Walk(denoise, ddim, tuple(latent_shape), seed, stage, max_batch, progress)
+    walk = _Walk(denoise, ddim, tuple(latent_shape), seed, stage, max_batch, progress, most)
     first = ddim.steps - interval
     parting = first if shared_trunk else 0
     latents = walk.noise(slots, torch.full_like(slots, TRUNK), INITIAL)
@@ -79,6 +83,7 @@ def rollout(
         _, latents = walk.step(latents, step, prompt_index, slots, torch.full_like(slots, TRUNK))
 
     latents, prompt_index, trunks = (rows.repeat_interleave(branches, 0) for rows in (latents, prompt_index, slots))
+    walk.most *= branches
     branch = torch.arange(branches, device=slots.device).repeat(len(slots))
     trajectory = latents.new_empty(len(latents), interval + 1, *latents.shape[1:]) if keep else None
     log_probs = latents.new_empty(len(latents), interval) if keep else None
@@ -112,6 +117,7 @@ class _Walk:
     stage: int
     max_batch: int | None
     progress: Callable[[int], None] | None
+    most: int  # rows of the process that has most of them
     evaluations: int = 0
 
     def step(
@@ -119,10 +125,12 @@ class _Walk:
     ) -> tuple[Tensor, Tensor]:
         """Denoise all rows by one step: (mu, x_{t-1}), both [B, C, H, W]."""
         outputs = []
-        size = self.max_batch or len(latents)
+        size = self.max_batch or max(len(latents), self.most, 1)
         for rows, prompts in zip(latents.split(size), prompt_index.split(size), strict=True):
             outputs.append(self.denoise(rows, torch.full_like(prompts, step), prompts))
             self.evaluations += len(rows)
+        for _ in range(math.ceil(self.most / size) - len(outputs) if self.most else 0):
+            self.denoise(latents[:0], prompt_index[:0], prompt_index[:0])
         mean = self.ddim.mean(latents, torch.cat(outputs), step)
         latents = self.ddim.add_noise(mean, self.noise(slots, branches, step), step)
         if self.progress:

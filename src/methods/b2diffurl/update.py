@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -44,16 +45,20 @@ class Kept:
 @dataclass(frozen=True)
 class Pairs:
     """A micro-batch: B places in the M x s grid. The last micro-batch of an update repeats its first pair up to B rows,
-    so that all of them have one shape; only the first `real` rows count."""
+    so that all of them have one shape; only the first `real` rows count. With B = 0 a process takes part in a pass
+    through a network whose weights are shared."""
 
     sample: LongTensor  # [B]
     step: LongTensor  # [B] place in the interval, 0 .. s - 1
     real: int
 
 
-def pairs_of(samples: LongTensor, steps: int, micro_batch: int, group: int = 1) -> Iterator[Pairs]:
+def pairs_of(samples: LongTensor, steps: int, micro_batch: int, group: int = 1, most: int = 0) -> Iterator[Pairs]:
     """All (sample, step) pairs of `samples` [B] in micro-batches: group by group, and in a group step by step, so that
-    its samples stand side by side at every step. `micro_batch` is a multiple of `group`."""
+    its samples stand side by side at every step. `micro_batch` is a multiple of `group`.
+
+    Where `most` samples would make more micro-batches, empty ones follow.
+    """
     member = samples.view(-1, 1, group)  # [groups, steps, members]
     sample = member.expand(-1, steps, -1).flatten()
     step = torch.arange(steps, device=samples.device).view(1, -1, 1).expand(len(member), -1, group).flatten()
@@ -62,6 +67,8 @@ def pairs_of(samples: LongTensor, steps: int, micro_batch: int, group: int = 1) 
         rows = torch.arange(start, start + micro_batch, device=samples.device)
         rows = torch.where(rows < len(sample), rows, start)
         yield Pairs(sample[rows], step[rows], real)
+    for _ in range(math.ceil(most * steps / micro_batch) - math.ceil(len(sample) / micro_batch)):
+        yield Pairs(sample[:0], step[:0], 0)
 
 
 def updates(kept: int, *, inner_epochs: int, samples_per_update: int, seed: int, stage: int,
@@ -108,18 +115,20 @@ def loss_of(objective: Objective, ddim: Ddim, kept: Kept, pairs: Pairs, mean: Te
 
 
 def replayed(denoise: Denoise, ddim: Ddim, kept: Kept, parts: Sequence[LongTensor], micro_batch: int,
-             progress: Callable[[int], None] | None = None, *, with_graph: bool = False) -> Kept:
+             progress: Callable[[int], None] | None = None, *, with_graph: bool = False,
+             most: Sequence[int] | None = None) -> Kept:
     """`kept` with old log-probabilities computed again in the very micro-batches of the first pass over the samples.
 
     One shape is not enough: with several threads a row's rounding depends on its place in the batch too.
 
     Args:
         parts: the samples of each of that pass's updates; together all of them.
+        most: for each part the most samples that any process has of it, where all have to call `denoise` equally often.
         with_graph: build autograd's graph and drop it, since compiled code is another one with gradients than without.
     """
     old = torch.empty_like(kept.old_log_probs)
-    for samples in parts:
-        for pairs in pairs_of(samples.to(old.device), len(kept.step_indices), micro_batch, kept.group):
+    for samples, busiest in zip(parts, most or [0] * len(parts), strict=True):
+        for pairs in pairs_of(samples.to(old.device), len(kept.step_indices), micro_batch, kept.group, busiest):
             with torch.set_grad_enabled(with_graph):
                 again = log_prob(denoise, ddim, kept, pairs).detach()
             old[pairs.sample[: pairs.real], pairs.step[: pairs.real]] = again

@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch import Callback
 
 from src.core import ranks
+from src.core.sharding import ShardedStrategy, whole
 from src.methods.b2diffurl.objectives.d3po import D3PO
 from src.methods.b2diffurl.objectives.ddpo import DDPO
 from src.methods.b2diffurl.objectives.dpok import DPOK
@@ -30,6 +31,11 @@ CASES: dict[str, dict[str, Any]] = {
     "grpo": {"selection": "all", "normaliser": "trunk", "objective": GRPO(clip_range=0.1, weighting="sigma"),
              "rollout_batch": 1, "micro_batch": 1},
     "full": {"lora_rank": 0, "lr": 1e-5, "replay": "always", "stages": 2},
+    # Two processes share the weights: one trunk more on the second, which makes more calls of the UNet.
+    "sharded": {"lora_rank": 0, "lr": 1e-5, "replay": "always", "stages": 2, "rollout_batch": 2, "micro_batch": 2},
+    "sharded_lopsided": {"lora_rank": 0, "lr": 1e-5, "selection": "reference", "normaliser": "global", "history": 0,
+                         "positive_threshold": 1.0, "negative_threshold": -99.0, "samples_per_update": 1,
+                         "inner_epochs": 1, "gradient_checkpointing": True, "dtype": "float32"},
 }
 
 
@@ -41,7 +47,7 @@ class Watch(Callback):
         self.gradients: list[torch.Tensor] = []
 
     def on_before_optimizer_step(self, trainer, module, optimizer) -> None:
-        self.gradients.append(torch.cat([p.grad.flatten() for p in module.model.trainable_parameters()]))
+        self.gradients.append(torch.cat([whole(p.grad).flatten() for p in module.model.trainable_parameters()]))
 
     def on_train_batch_start(self, trainer, module, batch, index) -> None:
         if index == 0:
@@ -55,14 +61,15 @@ class Watch(Callback):
 
 def flat(module: Any) -> torch.Tensor:
     """A copy of all trained weights, in the gradients' order."""
-    return torch.cat([p.detach().flatten() for p in module.model.trainable_parameters()])
+    return torch.cat([whole(p.detach()).flatten() for p in module.model.trainable_parameters()])
 
 
 def carried_out(case: str, sd: Path, folder: Path, devices: int = 1) -> dict[str, Any]:
     """Evaluates, trains and evaluates again; what this rank saw of it."""
     folder.mkdir(parents=True, exist_ok=True)
     module, watch = built(sd, folder, **BASE | CASES[case]), Watch()
-    trainer = trainer_for(module, watch, devices=devices)
+    strategy = ShardedStrategy() if devices > 1 and case.startswith("sharded") else "auto"
+    trainer = trainer_for(module, watch, devices=devices, strategy=strategy)
     trainer.test(module, verbose=False)
     before = module.figures
     trainer.fit(module)

@@ -50,9 +50,9 @@ def make(sd_folder: Path, tmp_path: Path) -> Make:
     return lambda *, folder=sd_folder, **options: built(folder, tmp_path, **options)
 
 
-def trainer_for(module: B2DiffuRL, *callbacks: Callback, devices: int = 1) -> Trainer:
+def trainer_for(module: B2DiffuRL, *callbacks: Callback, devices: int = 1, strategy: Any = "auto") -> Trainer:
     """A trainer as core builds it, without its files."""
-    return Trainer(accelerator="cpu", devices=devices, max_epochs=module.stages, logger=False,
+    return Trainer(accelerator="cpu", devices=devices, strategy=strategy, max_epochs=module.stages, logger=False,
                    check_val_every_n_epoch=module.eval_every, num_sanity_val_steps=0, enable_checkpointing=False,
                    enable_progress_bar=False, inference_mode=False, enable_model_summary=False,
                    callbacks=list(callbacks), default_root_dir=module.run_dir)

@@ -105,13 +105,28 @@ def test_each_contradiction_gives_one_message_with_value_rule_and_fix(changes, w
 
 
 @pytest.mark.parametrize(("trainer", "words"), [
-    ({"strategy": "fsdp"}, ["trainer.strategy=fsdp", "the whole UNet", "trainer.strategy=ddp"]),
+    ({"strategy": "fsdp"}, ["trainer.strategy=fsdp", "trainer=gpu", "trainer=fsdp"]),
     ({"strategy": "ddp", "devices": 4, "num_nodes": 2}, ["method.prompts_per_stage=6 on 8 devices", "fewer devices"]),
 ])
 def test_what_several_devices_need(trainer, words):
     (found,) = check({"method": {"prompts_per_stage": 6}, "trainer": trainer})
     assert all(word in found for word in words), found
     assert not check({"method": {"prompts_per_stage": 8}, "trainer": {"strategy": "auto", "devices": 8}})
+
+
+@pytest.mark.parametrize(("changes", "words"), [
+    ({"model": {"lora_rank": 4}}, ["trainer=fsdp with model.lora_rank=4", "model.lora_rank=0"]),
+    ({"compile": True}, ["method.compile=true", "method.compile=false"]),
+    ({"mode": "sample"}, ["mode=sample", "trainer=gpu"]),
+    ({"mode": "protocol"}, ["mode=protocol", "trainer=gpu"]),
+    ({}, []),
+])
+def test_what_shared_weights_allow(changes, words):
+    method = {"prompts_per_stage": 6, "model": {"lora_rank": 0}} | changes
+    mode = method.pop("mode", "train")
+    trainer = {"strategy": {"_target_": "src.core.sharding.ShardedStrategy"}}
+    found = check({"mode": mode, "method": method, "trainer": trainer})
+    assert len(found) == bool(words) and all(word in found[0] for word in words), found
 
 
 def test_all_are_reported_at_once():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from tests.methods.b2diffurl.conftest import CONF, Runner, summary
 from tests.processes import ROOT
@@ -44,11 +46,39 @@ def test_a_reward_that_fails_on_a_rank_and_the_run_that_goes_on(sd_folder: Path,
     assert code == 0, told
     one = Runner(sd_folder, tmp_path / "one")
     assert one("reward=failing", "reward.failure=not_finite", "reward.sound=99", "method.prompts_per_stage=4") == 0
-    ours, theirs = summary(run), summary(one.folder)
+    equal_ends(run, one.folder)
+
+
+def equal_ends(run: Path, other: Path) -> None:
+    """Figures, history and optimiser of two finished runs, up to rounding."""
+    ours, theirs = summary(run), summary(other)
     for name in theirs:
         if name.startswith(("eval/", "heldout/", "diversity/", "cost/reward")):
             assert ours[name] == pytest.approx(theirs[name], rel=1e-2, abs=1e-4), name
+    ours, theirs = stored(run), stored(other)
     for name in ("prompts", "rewards"):
-        found, expected = (torch.tensor(item["b2diffurl"]["history"][name])
-                           for item in (stored(run), stored(one.folder)))
+        found, expected = (torch.tensor(item["b2diffurl"]["history"][name]) for item in (ours, theirs))
         torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-3)
+    moments = [torch.cat([state["exp_avg"].flatten() for state in item["optimizer_states"][0]["state"].values()])
+               for item in (ours, theirs)]
+    assert (moments[0] - moments[1]).norm() < 2e-2 * moments[1].norm() > 0
+
+
+def test_shared_weights_are_kept_whole_and_go_on_shared_or_on_one_device(sd_folder: Path, tmp_path: Path) -> None:
+    full = ["model.lora_rank=0", "method.lr=1e-5", "method.replay=always", "method.prompts_per_stage=4",
+            "reward=failing", "reward.failure=not_finite"]
+    run, copy = tmp_path / "two" / "run", tmp_path / "copy" / "run"
+    code, told = by_two(sd_folder, tmp_path / "two", f"run_dir={run}", "trainer=fsdp", "trainer.accelerator=cpu", *full,
+                        "reward.sound=2")
+    assert code == 1 and stored(run)["b2diffurl"]["queries"] == 8, told
+    shutil.copytree(run, copy)
+    code, told = by_two(sd_folder, tmp_path / "two", f"resume={run}", "reward.sound=99")
+    assert code == 0, told
+    alone = [f"resume={copy}", "trainer=cpu", "trainer.devices=1", "reward.sound=99"]
+    assert Runner(sd_folder, tmp_path / "copy")(*alone) == 0
+    one = Runner(sd_folder, tmp_path / "one")
+    assert one(*full, "reward.sound=99") == 0
+    for ended in (run, copy):
+        equal_ends(ended, one.folder)
+        unet = load_file(ended / "export" / "unet" / "diffusion_pytorch_model.safetensors")
+        assert all(torch.equal(unet[name], tensor) for name, tensor in stored(ended)["state_dict"].items())

@@ -1,0 +1,98 @@
+"""Several devices that share the trained weights among them: each holds its part of every tensor (FSDP2).
+
+Zhao et al. 2023, *PyTorch FSDP*; Rajbhandari et al. 2020, *ZeRO*, stage 3. Weights, gradients and the optimiser's state
+take 1/n of their memory on each of n devices; a block's weights come together while it computes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.trainer.states import TrainerFn
+from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.optim import Optimizer
+
+from src.core import ranks
+from src.core.errors import UserError
+
+
+class ShardedStrategy(DDPStrategy):
+    """DDP's processes without its wrapper: a module with `shardable` shards its network itself when it loads it.
+
+    Checkpoints are those of one process, whole tensors on the CPU, so that a run may go on with another number of
+    devices or with `ddp`.
+    """
+
+    def connect(self, model: nn.Module) -> None:
+        if not getattr(model, "shardable", False):
+            raise UserError("trainer=fsdp", f"{type(model).__name__} does not split its weights",
+                            "use trainer=gpu, which copies them to every device")
+        super().connect(model)
+
+    def setup(self, trainer: Trainer) -> None:
+        """As DDP's, but nothing is wrapped, and no weights are sent: every process has loaded the same."""
+        fitting = trainer.state.fn == TrainerFn.FITTING
+        self.accelerator.setup(trainer)
+        self.precision_plugin.convert_module(self.model)
+        self.model_to_device()
+        if fitting:
+            self.setup_optimizers(trainer)
+        self.setup_precision_plugin()
+
+    def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
+        """The whole state, on rank 0 only: `Optimizer.state_dict` of one process."""
+        found = super().optimizer_state(optimizer)
+        states = {key: {name: gathered(value) for name, value in state.items()}
+                  for key, state in found["state"].items()}
+        return {**found, "state": states} if self.is_global_zero else {}
+
+    def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
+        """Each rank takes its part of what `optimizer_state` gave."""
+        for optimizer, state in zip(self.optimizers, checkpoint["optimizer_states"], strict=True):
+            parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            parts = {key: {name: part_of(value, parameters[key]) for name, value in one.items()}
+                     for key, one in state["state"].items()}
+            optimizer.load_state_dict({**state, "state": parts})
+
+    def teardown(self) -> None:
+        """Leaves the weights where they are: moved, they would no longer be parts of one tensor."""
+        self.precision_plugin.teardown()
+        self.accelerator.teardown()
+        self.checkpoint_io.teardown()
+
+
+def is_sharded(trainer: Trainer) -> bool:
+    """Whether the processes share the weights, so that all have to call the network equally often."""
+    return isinstance(trainer.strategy, ShardedStrategy)
+
+
+def mesh(device: torch.device) -> DeviceMesh:
+    """All processes in a row."""
+    return init_device_mesh(device.type, (ranks.count(),))
+
+
+def gathered(value: Any) -> Any:
+    """A copy on the CPU of what may be a part of a tensor: the whole one, on rank 0, elsewhere None. All ranks call
+    it; other values pass."""
+    if not isinstance(value, DTensor):
+        return value
+    whole = value.full_tensor()
+    return whole.cpu() if ranks.number() == 0 else None
+
+
+def part_of(value: Any, like: Tensor) -> Any:
+    """This rank's part of a whole tensor of the shape of `like`, cut as that is; other values pass."""
+    if not (isinstance(like, DTensor) and isinstance(value, Tensor) and value.shape == like.shape):
+        return value
+    return distribute_tensor(value.to(like.device), like.device_mesh, like.placements, src_data_rank=None)
+
+
+def whole(value: Tensor) -> Tensor:
+    """The whole tensor on every rank."""
+    return value.full_tensor() if isinstance(value, DTensor) else value

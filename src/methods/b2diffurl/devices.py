@@ -1,0 +1,49 @@
+"""What several devices ask of the method's options. Pure Python."""
+
+import math
+from typing import Any
+
+from src.core.errors import describe
+
+COPIED = ("auto", "ddp", "ddp_find_unused_parameters_false", "ddp_find_unused_parameters_true")
+SHARDED = "src.core.sharding.ShardedStrategy"
+
+
+def problems(cfg: dict[str, Any]) -> list[str]:
+    """One message for each contradiction of strategy, number of devices, model and mode."""
+    method, trainer = cfg.get("method") or {}, cfg.get("trainer") or {}
+    return _strategy(trainer.get("strategy")) + _sharded(cfg, method, trainer) + _shares(method, trainer)
+
+
+def _strategy(strategy: Any) -> list[str]:
+    if not isinstance(strategy, str) or strategy in COPIED:
+        return []
+    return [describe(f"trainer.strategy={strategy}", "this method calls the UNet a different number of times on each "
+                     "process, which this strategy does not know of", "use trainer=gpu, which copies the weights to "
+                     "every device, or trainer=fsdp, which shares those of a whole UNet")]
+
+
+def _sharded(cfg: dict[str, Any], method: dict[str, Any], trainer: dict[str, Any]) -> list[str]:
+    strategy, model, mode = trainer.get("strategy"), method.get("model") or {}, cfg.get("mode")
+    if not (isinstance(strategy, dict) and strategy.get("_target_") == SHARDED):
+        return []
+    found = []
+    if model.get("lora_rank"):
+        found.append(describe(f"trainer=fsdp with model.lora_rank={model['lora_rank']}",
+                              "it shares the weights of a UNet that is trained as a whole; an adapter is small",
+                              "use trainer=gpu, or model.lora_rank=0"))
+    if method.get("compile"):
+        found.append(describe("trainer=fsdp with method.compile=true", "a compiled UNet cannot be cut",
+                              "set method.compile=false"))
+    if mode in ("sample", "protocol"):
+        found.append(describe(f"trainer=fsdp with mode={mode}", "shared weights are for training and mode=eval",
+                              "use trainer=gpu: the checkpoint is a whole one"))
+    return found
+
+
+def _shares(method: dict[str, Any], trainer: dict[str, Any]) -> list[str]:
+    trunks, sizes = method.get("prompts_per_stage"), [trainer.get(name, 1) for name in ("devices", "num_nodes")]
+    if not all(isinstance(value, int) and value > 0 for value in (trunks, *sizes)) or trunks >= math.prod(sizes):
+        return []
+    return [describe(f"method.prompts_per_stage={trunks} on {math.prod(sizes)} devices",
+                     "each of them needs a trunk of its own", "raise it, or use fewer devices")]
