@@ -15,6 +15,7 @@ from pathlib import Path
 from src.core import console
 from src.core.errors import UserError
 from src.sweeps import comparison, tables
+from src.sweeps.at_cost import at_cost, parsed
 from src.sweeps.comparison_figure import draw_comparison
 from src.sweeps.curve import draw_curve
 from src.sweeps.runs import only, read_runs
@@ -31,7 +32,8 @@ class Wish:
     by: Sequence[str] = ()
     figures: Sequence[str] = ()
     curve: str | None = None
-    against: str = "cost/reward_queries"
+    against: Sequence[str] = ("cost/reward_queries",)
+    at: str | None = None
     out: Path | None = None
 
     @property
@@ -47,7 +49,7 @@ def compare_folders(wish: Wish) -> str:
     runs, remarks = read_runs(wish.folders, wish.by)
     for line in remarks:
         console.warn(line)
-    runs = only(runs, wish.figures)
+    runs = at_cost(runs, wish.figures, *parsed(wish.at)) if wish.at else only(runs, wish.figures)
     reference = wish.reference
     if reference is None and any(run.method == DEFAULT_REFERENCE for run in runs):
         reference = DEFAULT_REFERENCE
@@ -74,8 +76,10 @@ def run(argv: Sequence[str]) -> int:
     parser.add_argument("--figures", type=lambda text: text.split(","), default=[], metavar="A,B",
                         help="show only these, as in eval/all_right,diversity/latent")
     parser.add_argument("--curve", metavar="COLUMN", help="draw this column of metrics.csv, as in eval/all_right")
-    parser.add_argument("--against", metavar="COLUMN", default=Wish.against, help="... against this one (default: "
-                        "%(default)s)")
+    parser.add_argument("--against", type=lambda text: text.split(","), metavar="A,B", default=list(Wish.against),
+                        help="... against this one, or several (default: cost/reward_queries)")
+    parser.add_argument("--at", metavar="COLUMN=VALUE", help="the figures where every run's own curve reaches this "
+                        "cost, as in cost/unet_evaluations=15000, not those at its end")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="where to write (default: the first folder)")
     wish = Wish(**vars(parser.parse_args(argv)))
 

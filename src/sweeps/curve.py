@@ -18,11 +18,25 @@ if TYPE_CHECKING:
 Points = dict[float, float]
 
 
-def draw_curve(runs: Sequence[Run], column: str, against: str, file: Path) -> Path:
-    """A line for each method; where runs are told apart by keys too, a panel for each method.
+def draw_curve(runs: Sequence[Run], column: str, against: Sequence[str], file: Path) -> Path:
+    """A line for each method; where runs are told apart by keys too, a panel for each method. A row of panels for each
+    column of ``against``.
 
     A line goes through the places that all of its runs have. Raises ``UserError`` if no run has both columns.
     """
+    rows = [_panels(runs, column, horizontal) for horizontal in against]
+    width, height = max(map(len, rows)), len(rows)
+    with style.page(file, 2.4 + 3.2 * width, 0.4 + 3.2 * height, height, width, sharey=True) as (_, grid):
+        for axes_row, panels, horizontal in zip(grid, rows, against, strict=True):
+            for axes, (title, lines) in zip(axes_row, panels.items(), strict=False):
+                _panel(axes, lines)
+                axes.set(xlabel=horizontal, title=title)
+                axes.legend(title="seeds in brackets", fontsize=7, loc="lower right", framealpha=0.5)  # curves rise
+            axes_row[0].set_ylabel(column)
+    return file
+
+
+def _panels(runs: Sequence[Run], column: str, against: str) -> dict[str, dict[str, list[Points]]]:
     panels: dict[str, dict[str, list[Points]]] = {}
     for run in runs:
         if run.method == UNTRAINED or not (points := read_points(run.folder / "metrics.csv", column, against)):
@@ -30,15 +44,9 @@ def draw_curve(runs: Sequence[Run], column: str, against: str, file: Path) -> Pa
         panel, line = (run.method, run.label.removeprefix(f"{run.method}, ")) if run.keys else ("", run.method)
         panels.setdefault(panel, {}).setdefault(line, []).append(points)
     if not panels:
-        raise UserError(f"--curve {column} --against {against}", "no run's metrics.csv has rows with both columns",
+        raise UserError(f"--curve {column} --against {against}", "no run's metrics.csv has both columns",
                         "take two column names out of a run's metrics.csv")
-    with style.page(file, 2.4 + 3.2 * len(panels), 3.6, 1, len(panels), sharey=True) as (_, grid):
-        for axes, (title, lines) in zip(grid[0], panels.items(), strict=True):
-            _panel(axes, lines)
-            axes.set(xlabel=against, title=title)
-            axes.legend(title="seeds in brackets", fontsize=7)
-        grid[0, 0].set_ylabel(column)
-    return file
+    return panels
 
 
 def _panel(axes: Axes, lines: Mapping[str, Sequence[Points]]) -> None:
@@ -56,9 +64,18 @@ def _panel(axes: Axes, lines: Mapping[str, Sequence[Points]]) -> None:
 
 
 def read_points(file: Path, column: str, against: str) -> Points:
-    """``column`` by ``against``, of the rows of a metrics.csv that have both; of several the last."""
+    """``column`` by ``against`` of a metrics.csv, of several rows the last. A row without ``against`` takes it from the
+    others of its epoch; before training every cost is 0."""
     if not file.is_file():
         return {}
     with file.open(newline="", encoding="utf-8") as stream:
-        return {float(row[against]): float(row[column]) for row in csv.DictReader(stream)
-                if row.get(against) and row.get(column)}
+        rows = list(csv.DictReader(stream))
+    places = {row.get("epoch"): row[against] for row in rows if row.get("epoch") and row.get(against)}
+    if places and against.startswith("cost/"):
+        places.setdefault("-1", "0")
+    found = {}
+    for row in rows:
+        place = row.get(against) or places.get(row.get("epoch"))
+        if row.get(column) and place:
+            found[float(place)] = float(row[column])
+    return found

@@ -15,6 +15,7 @@ import torch
 
 from src.core.errors import UserError
 from src.sweeps import compare, comparison, paired, tables
+from src.sweeps.at_cost import at_cost, parsed
 from src.sweeps.comparison_figure import draw_comparison, usual_names
 from src.sweeps.curve import read_points
 from src.sweeps.runs import read_runs
@@ -185,7 +186,28 @@ def test_chosen_figures_and_a_curve(arms: Path, capsys: pytest.CaptureFixture[st
     assert "queries" not in (arms / "table.md").read_text() and (arms / "curve.png").stat().st_size > 5000
     assert compare.run([*words[:-1], "eval/wrong"]) == 2 and compare.run([*words[:4], "eval/wright"]) == 2
     said = capsys.readouterr().err
-    assert "rows with both columns" in said and "did you mean eval/right" in said.lower()
+    assert "metrics.csv has both columns" in said and "did you mean eval/right" in said.lower()
+
+
+def test_figures_at_one_cost_are_read_off_the_curves(arms: Path) -> None:
+    """Evaluations stand in rows of their own, which know of one cost only; the others are the epoch's."""
+    for folder in arms.glob("*_*"):
+        cheap = "both" in folder.name
+        (folder / "metrics.csv").write_text(
+            "epoch,cost/unet,cost/reward_queries,eval/right\n-1,,0,0.2\n0,,10,0.4\n"
+            f"0,{50 if cheap else 100},10,\n1,,20,0.8\n1,{100 if cheap else 200},20,\n")
+    file = arms / "ddpo_both_0" / "metrics.csv"
+    assert read_points(file, "eval/right", "cost/unet") == {0.0: 0.2, 50.0: 0.4, 100.0: 0.8}
+    runs = read_runs([arms], ["name"])[0]
+    found = comparison.compare(at_cost(runs, ["eval/right"], "cost/unet", 75.0), "name=plain")
+    assert found.differences["ddpo, name=both", "eval/right"].mean == pytest.approx(0.6 - 0.35)
+    only_plain = at_cost(runs, ["eval/right"], *parsed("cost/unet=150"))
+    assert {run.keys for run in only_plain if run.figures and run.keys} == {(("name", "plain"),)}
+    words = [str(arms), "--by", "name", "--figures", "eval/right", "--at", "cost/unet=75", "--curve", "eval/right",
+             "--against", "cost/reward_queries,cost/unet"]
+    assert compare.run(words) == 0 and "0.6000 ± 0.0000" in (arms / "table.md").read_text()
+    for wrong in ("cost/unet=900", "cost/unet", "cost/nothing=5"):
+        assert compare.run([*words[:6], wrong]) == 2
 
 
 def test_wrong_input_is_told(sweep: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
