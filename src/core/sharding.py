@@ -1,7 +1,7 @@
 """Several devices that share the trained weights among them: each holds its part of every tensor (FSDP2).
 
 Zhao et al. 2023, *PyTorch FSDP*; Rajbhandari et al. 2020, *ZeRO*, stage 3. Weights, gradients and the optimiser's state
-take 1/n of their memory on each of n devices; a block's weights come together while it computes.
+take 1/n of their memory on each of the n devices of a host; a block's weights come together while it computes.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.trainer.states import TrainerFn
@@ -28,6 +27,18 @@ class ShardedStrategy(DDPStrategy):
     Checkpoints are those of one process, whole tensors on the CPU, so that a run may go on with another number of
     devices or with `ddp`.
     """
+
+    @property
+    def hosts(self) -> int:
+        """Among the processes of each of them weights are shared."""
+        return self.num_nodes
+
+    def mesh(self) -> DeviceMesh:
+        """The processes by host: every host has all weights (HSDP), so that only gradients travel between hosts."""
+        kind, processes = self.root_device.type, ranks.count()
+        if self.hosts == 1:
+            return init_device_mesh(kind, (processes,), mesh_dim_names=("share",))
+        return init_device_mesh(kind, (self.hosts, processes // self.hosts), mesh_dim_names=("copy", "share"))
 
     def connect(self, model: nn.Module) -> None:
         if not getattr(model, "shardable", False):
@@ -70,11 +81,6 @@ class ShardedStrategy(DDPStrategy):
 def is_sharded(trainer: Trainer) -> bool:
     """Whether the processes share the weights, so that all have to call the network equally often."""
     return isinstance(trainer.strategy, ShardedStrategy)
-
-
-def mesh(device: torch.device) -> DeviceMesh:
-    """All processes in a row."""
-    return init_device_mesh(device.type, (ranks.count(),))
 
 
 def gathered(value: Any) -> Any:

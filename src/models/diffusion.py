@@ -132,7 +132,12 @@ class DiffusionModel:
     def shard(self, mesh: DeviceMesh) -> None:
         """Shares the UNet's weights among the processes of `mesh`, which then have to call it equally often."""
         self.sharded = True
-        sharded.shard(self.unet, mesh)
+        sharded.shard(self.unet, mesh, self.dtype)
+
+    def ends_update(self, now: bool) -> None:
+        """Told before each backward pass of an update: gradients go from host to host once, with the last one."""
+        if self.sharded:
+            sharded.average_over_hosts(self.unet, now)
 
     # --- inference -----------------------------------------------------------------------------------------------
 

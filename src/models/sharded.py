@@ -14,18 +14,27 @@ from src.core.sharding import gathered, part_of
 UNITS = ("ResnetBlock2D", "BasicTransformerBlock")  # diffusers' blocks, whose weights come together one at a time
 
 
-def shard(unet: nn.Module, mesh: DeviceMesh) -> None:
+def shard(unet: nn.Module, mesh: DeviceMesh, dtype: torch.dtype) -> None:
     """Cuts every parameter along its first dimension, in place; each unit collects its own weights while it computes.
 
-    Gradients are averaged over the processes at each backward pass.
+    Weights travel in `dtype`, in which they are used; their parts, gradients and sums are float32. Gradients are
+    averaged over the processes of a host at each backward pass, over the hosts as `average_over_hosts` says.
     """
-    from torch.distributed.fsdp import fully_shard
+    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
+    half = None if dtype == torch.float32 else dtype
+    policy = MixedPrecisionPolicy(param_dtype=half, reduce_dtype=torch.float32, cast_forward_inputs=False)
     unet.to(memory_format=torch.contiguous_format)  # FSDP cuts no other
     for module in unet.modules():
         if type(module).__name__ in UNITS:
-            fully_shard(module, mesh=mesh)
-    fully_shard(unet, mesh=mesh, reshard_after_forward=True)  # between two calls its parameters are always parts
+            fully_shard(module, mesh=mesh, mp_policy=policy)
+    # Between two calls its own parameters are parts too.
+    fully_shard(unet, mesh=mesh, mp_policy=policy, reshard_after_forward=True)
+
+
+def average_over_hosts(unet: Any, now: bool) -> None:
+    """Whether the next backward pass ends an update: before, gradients add up on each host."""
+    unet.set_requires_all_reduce(now)
 
 
 def whole_state(unet: nn.Module) -> dict[str, Tensor]:

@@ -128,7 +128,7 @@ class B2DiffuRL(Comparing, Collecting, Evaluating, L.LightningModule):
                 if turn == first_of_host:
                     self.load(self.trainer.strategy.root_device)
         if sharding.is_sharded(self.trainer):
-            self.model.shard(sharding.mesh(self.trainer.strategy.root_device))
+            self.model.shard(self.trainer.strategy.mesh())
 
     def load(self, device: torch.device) -> None:
         with torch.random.fork_rng(devices=[]):
@@ -189,7 +189,9 @@ class B2DiffuRL(Comparing, Collecting, Evaluating, L.LightningModule):
         pairs_in_all = len(samples) * steps
         with (self.clock("train"), phase(self.trainer, "updating", total=len(own) * steps, unit="pair") as advance,
               self._gradients_stay_here()):
-            for pairs in pairs_of(own, steps, self.micro_batch, self.kept.group, self.most(samples)):
+            batches = list(pairs_of(own, steps, self.micro_batch, self.kept.group, self.most(samples)))
+            for place, pairs in enumerate(batches, 1):
+                self.model.ends_update(place == len(batches))
                 mean, new = policy(self.denoise, self.ddim, self.kept, pairs)
                 if not pairs.real:  # other ranks have more, and need this one's part of the weights
                     self.manual_backward(new.sum())

@@ -3,6 +3,7 @@ is one rank of them, and saves what it saw."""
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -33,10 +34,19 @@ CASES: dict[str, dict[str, Any]] = {
     "full": {"lora_rank": 0, "lr": 1e-5, "replay": "always", "stages": 2},
     # Two processes share the weights: one trunk more on the second, which makes more calls of the UNet.
     "sharded": {"lora_rank": 0, "lr": 1e-5, "replay": "always", "stages": 2, "rollout_batch": 2, "micro_batch": 2},
+    "sharded_hosts": {"lora_rank": 0, "lr": 1e-5, "replay": "always", "stages": 2, "prompts_per_stage": 5},
+    "sharded_half": {"lora_rank": 0, "lr": 1e-5, "replay": "auto", "stages": 2, "rollout_batch": 2, "micro_batch": 2,
+                     "dtype": "bfloat16"},
     "sharded_lopsided": {"lora_rank": 0, "lr": 1e-5, "selection": "reference", "normaliser": "global", "history": 0,
                          "positive_threshold": 1.0, "negative_threshold": -99.0, "samples_per_update": 1,
-                         "inner_epochs": 1, "gradient_checkpointing": True, "dtype": "float32"},
+                         "inner_epochs": 1, "gradient_checkpointing": True},
 }
+
+
+class TwoHosts(ShardedStrategy):
+    """Takes one host's processes for those of two."""
+
+    hosts = 2
 
 
 class Watch(Callback):
@@ -68,7 +78,8 @@ def carried_out(case: str, sd: Path, folder: Path, devices: int = 1) -> dict[str
     """Evaluates, trains and evaluates again; what this rank saw of it."""
     folder.mkdir(parents=True, exist_ok=True)
     module, watch = built(sd, folder, **BASE | CASES[case]), Watch()
-    strategy = ShardedStrategy() if devices > 1 and case.startswith("sharded") else "auto"
+    kind = TwoHosts if case == "sharded_hosts" else ShardedStrategy
+    strategy = kind() if devices > 1 and case.startswith("sharded") else "auto"
     trainer = trainer_for(module, watch, devices=devices, strategy=strategy)
     trainer.test(module, verbose=False)
     before = module.figures
@@ -82,5 +93,5 @@ def carried_out(case: str, sd: Path, folder: Path, devices: int = 1) -> dict[str
 if __name__ == "__main__":
     sd, folder, *names = sys.argv[1:]
     for name in names:
-        found = carried_out(name, Path(sd), Path(folder) / name, devices=2)
+        found = carried_out(name, Path(sd), Path(folder) / name, devices=int(os.environ["WORLD_SIZE"]))
         torch.save(found, Path(folder) / name / f"{ranks.number()}.pt")

@@ -1,0 +1,110 @@
+"""What both methods compute, hold and send on a number of GPUs, by formulas. Pure Python."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from src.models.memory import held
+
+FLOAT, HALF, WORD = 4, 2, 8  # bytes
+
+
+@dataclass(frozen=True)
+class Link:
+    """What is assumed of the hardware."""
+
+    bandwidth: float = 25e9  # bytes/s that each GPU sends at once: 200 Gbit/s
+    inside: float = 450e9  # bytes/s that each GPU sends at once to those of its host: NVLink of an H100
+    host: int = 8  # GPUs of a host
+    latency: float = 10e-6  # s, of a message
+    flops: float = 0.4 * 989e12  # FLOP/s that training reaches: 40 % of an H100
+
+    def all_reduce(self, size: float, ranks: int) -> float:
+        """Seconds: every rank sends 2 (R - 1) / R of the `size` bytes, in 2 log2 R rounds at least."""
+        return 2 * (ranks - 1) / ranks * size / self.bandwidth + 2 * math.log2(ranks) * self.latency
+
+    def gather(self, size: float, ranks: int) -> float:
+        """Seconds until every rank has all of the `size` bytes, of which each has an R-th."""
+        return (ranks - 1) / ranks * size / self.bandwidth + math.log2(ranks) * self.latency
+
+
+@dataclass(frozen=True)
+class Row:
+    """One number of GPUs."""
+
+    ranks: int
+    memory: float  # bytes a GPU, of what grows with the method: trajectories, rows
+    sent: float  # bytes a GPU sends in a stage or an epoch
+    gradients: float  # share of the time for gradients, as any training on several GPUs has it
+    own: float  # share of the time for what the method itself sends: rewards, or rows
+
+
+@dataclass(frozen=True)
+class B2:
+    """A stage of the reference recipe on SD 1.4 at s = T: the largest one."""
+
+    forward: float  # FLOPs of a UNet evaluation
+    gradients: float  # parameters that are trained
+    shared: bool = False  # the whole UNet is trained, and its weights are shared (trainer=fsdp)
+    trunks: int = 256
+    branches: int = 5
+    steps: int = 20
+    kept: int = 512  # at most two of a trunk
+    samples_per_update: int = 128
+    inner_epochs: int = 2
+    latents: int = 4 * 64 * 64 * FLOAT
+    rollout_batch: int = 32
+    micro_batch: int = 8
+
+    def row(self, ranks: int, link: Link) -> Row:
+        """Rewards of all pictures once a stage (prompts and trunks follow from the seed); gradients once an update.
+
+        Shared weights are collected on each host in half precision for every call of the UNet and once more for its
+        backward pass, and every micro-batch's gradients are summed there in float32; between hosts once an update.
+        """
+        trunks, pictures = math.ceil(self.trunks / ranks), self.trunks * self.branches
+        updates = self.inner_epochs * math.ceil(self.kept / self.samples_per_update)
+        own = math.ceil(self.samples_per_update / ranks)
+        guided = 2  # conditional and unconditional rows
+        update = 3 if self.shared else 2  # backward through frozen weights is one forward, else two
+        work = guided * self.steps * self.forward * (trunks * self.branches + updates * own * update)
+        told, gradients = FLOAT * pictures, FLOAT * self.gradients
+        wait, reduce = link.gather(told, ranks), updates * link.all_reduce(gradients, ranks)
+        sent = (ranks - 1) / ranks * (told + 2 * updates * gradients)
+        memory = held(trunks * self.branches, math.ceil(self.kept / ranks), self.steps) * self.latents
+        if self.shared:
+            host, hosts = min(ranks, link.host), max(1, ranks // link.host)
+            rolled = self.steps * math.ceil(trunks * self.branches / self.rollout_batch)
+            trained = updates * math.ceil(own * self.steps / self.micro_batch)
+            passes = HALF * self.gradients * (rolled + 2 * trained) + FLOAT * self.gradients * trained
+            # Parts: weights, gradients, two moments; whole: the weights in half precision while they are used.
+            memory += 4 * FLOAT * self.gradients / host
+            reduce = replace(link, bandwidth=link.inside).gather(passes, host)
+            reduce += updates * link.all_reduce(gradients / host, hosts)
+            sent = (host - 1) / host * passes + (hosts - 1) / hosts * 2 * updates * gradients / host
+        time = wait + reduce + work / link.flops
+        return Row(ranks, memory, sent, reduce / time, wait / time)
+
+
+@dataclass(frozen=True)
+class PSKD:
+    """An epoch of ImageNet's size with ResNet-152; `sharded` or not is where past predictions live."""
+
+    forward: float  # FLOPs of a picture
+    gradients: float
+    sharded: bool
+    samples: int = 1_281_167
+    classes: int = 1_000
+    batch: int = 64  # a GPU
+
+    def row(self, ranks: int, link: Link) -> Row:
+        """Rows once an epoch, to all (table) or to the rank that reads them next; gradients once a step."""
+        steps = math.ceil(self.samples / self.batch / ranks)
+        work = 3 * self.forward * self.batch * steps  # backward is two forwards
+        rows, marks = HALF * self.classes * self.samples, (FLOAT + WORD) * self.samples
+        own = rows / ranks if self.sharded else rows
+        exchange, reduce = link.gather(own + marks, ranks), steps * link.all_reduce(FLOAT * self.gradients, ranks)
+        time = exchange + reduce + work / link.flops
+        sent = (ranks - 1) / ranks * (own + marks + 2 * steps * FLOAT * self.gradients)
+        return Row(ranks, own, sent, reduce / time, exchange / time)
