@@ -42,19 +42,26 @@ def wrapped(text: str, width: int, most: int | None = None) -> list[str]:
 @contextmanager
 def page(file: Path, width: float, height: float, rows: int = 1, columns: int = 1,
          **layout: Any) -> Iterator[tuple[Figure, np.ndarray[Any, Any]]]:
-    """A figure of `width` x `height` inches with axes [rows, columns], written to `file` when the block is left.
+    """A figure of `width` x `height` inches with axes [rows, columns], written to `file` when the block is left."""
+    import matplotlib
+
+    with matplotlib.rc_context(SETTINGS), sheet(file, width, height) as figure:
+        figure.get_layout_engine().set(w_pad=0.07, h_pad=0.07)
+        yield figure, figure.subplots(rows, columns, squeeze=False, **layout)
+
+
+@contextmanager
+def sheet(file: Path, width: float, height: float, dpi: int = 130, layout: str = "constrained") -> Iterator[Figure]:
+    """An empty figure in matplotlib's own look, for pictures side by side; else as `page`.
 
     Built without pyplot, which keeps every figure in memory and wants a display.
     """
-    import matplotlib
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(SETTINGS):
-        figure = Figure(figsize=(width, height), dpi=130, layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.07, h_pad=0.07)
-        yield figure, figure.subplots(rows, columns, squeeze=False, **layout)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(file)
+    figure = Figure(figsize=(width, height), dpi=dpi, layout=layout)
+    yield figure
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(file)
 
 
 def percent(axes: Axes, which: str = "xy") -> None:

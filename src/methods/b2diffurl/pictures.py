@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from src.core import style
 from src.methods.b2diffurl.evaluation import SPLITS, Tally
 
 PER_SPLIT = 8  # prompts on the sheet
@@ -54,27 +55,28 @@ def gallery_of(tally: Tally, words: list[str], scorers: list[str]) -> Gallery:
 
 def draw_sheet(rows: dict[str, Gallery], file: Path) -> Path:
     """One row of pictures for each label ("before", "after") and split; all galleries hold the same prompts."""
-    from matplotlib.figure import Figure
-
     first = next(iter(rows.values()))
     splits = list(dict.fromkeys(first.splits))
     height = len(splits) * (0.9 + 1.45 * len(rows))
-    figure = Figure(figsize=(1.35 * PER_SPLIT + 0.9, height), dpi=110, layout="constrained")
-    grid = figure.subplots(len(splits) * len(rows), PER_SPLIT, squeeze=False)
-    for axes in grid.flat:
-        axes.axis("off")
-    for place, split in enumerate(splits):
-        members = [row for row, name in enumerate(first.splits) if name == split]
-        for line, (label, gallery) in enumerate(rows.items()):
-            for column, row in enumerate(members):
-                axes = grid[place * len(rows) + line, column]
-                draw_picture(axes, gallery, row)
-                if line == 0:
-                    axes.set_title(textwrap.fill(gallery.prompts[row], 18), fontsize=7, pad=4)
-                if column == 0:
-                    axes.set_ylabel(f"{label}\n{SPLITS.get(split, split)}", fontsize=8)
-    figure.savefig(file)
+    with style.sheet(file, 1.35 * PER_SPLIT + 0.9, height, dpi=110) as figure:
+        grid = figure.subplots(len(splits) * len(rows), PER_SPLIT, squeeze=False)
+        for axes in grid.flat:
+            axes.axis("off")
+        for place, split in enumerate(splits):
+            members = [row for row, name in enumerate(first.splits) if name == split]
+            for line, (label, gallery) in enumerate(rows.items()):
+                _draw_row(grid[place * len(rows) + line], gallery, members, f"{label}\n{SPLITS.get(split, split)}",
+                          titled=line == 0)
     return file
+
+
+def _draw_row(grid: np.ndarray, gallery: Gallery, members: list[int], label: str, *, titled: bool) -> None:
+    """Pictures of one label and split; `titled` with their prompts above."""
+    for axes, row in zip(grid, members, strict=False):
+        draw_picture(axes, gallery, row)
+        if titled:
+            axes.set_title(textwrap.fill(gallery.prompts[row], 18), fontsize=7, pad=4)
+    grid[0].set_ylabel(label, fontsize=8)
 
 
 def draw_picture(axes, gallery: Gallery, row: int) -> None:

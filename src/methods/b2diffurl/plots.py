@@ -6,6 +6,8 @@ import csv
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from src.core import style
+
 QUERIES = "cost/reward_queries"
 # file name -> (title, label of the y-axis, start of the columns' names)
 TOPICS = {
@@ -44,7 +46,6 @@ def draw_plots(metrics: Path, folder: Path) -> list[Path]:
     if not metrics.is_file():
         return []
     columns = read_columns(metrics)
-    folder.mkdir(parents=True, exist_ok=True)
     drawn = []
     for name, (title, label, starts) in TOPICS.items():
         shown = {column: points for column, points in columns.items() if column.startswith(starts)}
@@ -61,17 +62,14 @@ def _is_detail(column: str, columns: Iterable[str]) -> bool:
 
 
 def _draw(columns: dict[str, Sequence[tuple[float, float]]], title: str, label: str, file: Path) -> Path:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7.6, 3.8), dpi=110)
-    axes = figure.subplots()
-    for column, points in sorted(columns.items()):
-        style = "--" if column.startswith("heldout/") or column.endswith("_heldout") else "-"
-        marker = "o" if len(points) < 15 else None
-        axes.plot(*zip(*sorted(points), strict=True), style, label=column, marker=marker, markersize=3, linewidth=1.3)
-    axes.set(title=title, xlabel="reward queries", ylabel=label)
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5))
-    figure.tight_layout()
-    figure.savefig(file)
+    with style.sheet(file, 7.6, 3.8, dpi=110, layout="tight") as figure:
+        axes = figure.subplots()
+        for column, points in sorted(columns.items()):
+            line = "--" if column.startswith("heldout/") or column.endswith("_heldout") else "-"
+            marker = "o" if len(points) < 15 else None
+            axes.plot(*zip(*sorted(points), strict=True), line, label=column, marker=marker, markersize=3,
+                      linewidth=1.3)
+        axes.set(title=title, xlabel="reward queries", ylabel=label)
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5))
     return file
