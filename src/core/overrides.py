@@ -55,8 +55,13 @@ class Words:
         nodes = {} if cfg is None else {key: value for key, value in cfg.items_ex(resolve=False) if key != "hydra"}
         known = {*flatten(OmegaConf.create(nodes)), *self.groups}
         key, text = item.key_or_group, item.input_line
-        if key in known:
+        if key in known and isinstance(item.value(), dict):
+            # Hydra complains of a mapping as a whole, where one of its keys is wrong.
+            key = next((name for name in leaves(item.value(), key) if name not in known), key)
+        elif key in known and item.is_add():
             return describe(text, f"+ adds a new key, and {key} exists", f"write {text.lstrip('+')}")
+        elif key in known:
+            return describe(text, f"{key} takes another kind of value", _kind(key, OmegaConf.select(cfg, key)))
         return describe(text, f"there is no key {key}", self._nearest_key(key, root(item), known, {*nodes}))
 
     def _nearest_key(self, key: str, first: str, known: set[str], top: set[str]) -> str:
@@ -74,7 +79,7 @@ class Words:
             item = OverridesParser.create(self.loader).parse_overrides([text])[0]
         except HydraException as error:
             rule = f"this is not a valid key=value ({str(error).splitlines()[0]})"
-            self.problems.append(describe(text, rule, "quote lists: 'key=[a,b]'"))
+            self.problems.append(describe(text, rule, _syntax(text)))
             return None
         if not item.is_sweep_override() or item.key_or_group.startswith("hydra."):
             return item
@@ -97,6 +102,10 @@ class Words:
         group, value = item.key_or_group, item.value()
         if group not in self.groups or item.is_delete() or value is None:
             return True
+        if isinstance(value, dict):
+            each = " ".join(f"{name}={part}" for name, part in leaves(value, group).items())
+            self.problems.append(describe(item.input_line, f"{group}= picks an option by its name", f"write {each}"))
+            return False
         known = self.options(group)
         wrong = [name for name in (value if isinstance(value, list) else [value]) if str(name) not in known]
         self.problems += [describe(f"{group}={name}", f"there is no such {group}", did_you_mean(str(name), known))
@@ -118,6 +127,28 @@ def root(item: Override) -> str:
     return re.split(r"[.@/]", item.key_or_group)[0]
 
 
+def leaves(value: Any, name: str) -> dict[str, Any]:
+    """Dotted names of all single values that `name=value` sets."""
+    if not isinstance(value, dict) or not value:
+        return {name: value}
+    return {leaf: part for key, inner in value.items() for leaf, part in leaves(inner, f"{name}.{key}").items()}
+
+
+def _syntax(text: str) -> str:
+    """What to write instead of something that Hydra cannot read."""
+    if "{" in text or "}" in text:
+        return "write a mapping in quotes, and none around its keys: 'key={name: value}'"
+    return "quote lists: 'key=[a,b]'" if "=" in text else "join a key and its value by =: key=value"
+
+
+def _kind(key: str, now: Any) -> str:
+    """How a key is set, by the value that it has."""
+    names = [str(name) for name in now if name != "_target_"] if isinstance(now, DictConfig) else []
+    if not names:
+        return f"it is now {key}={now}"
+    return f"write {key}.{names[0]}=... or '{key}={{{names[0]}: ...}}'; its keys are {', '.join(names)}"
+
+
 def flatten(node: Any, prefix: str = "") -> list[str]:
     """Dotted names of every key below ``node``; interpolations are not followed."""
     names: list[str] = []
@@ -132,6 +163,8 @@ def flatten(node: Any, prefix: str = "") -> list[str]:
 
 def culprits(items: Sequence[Override], message: str) -> list[Override]:
     """The overrides that Hydra's message complains about."""
+    if mixed := re.match(r"Error merging override (.*)", message):
+        return [item for item in items if mixed.group(1) == item.input_line]
     found = re.search(r"Could not (?:override|append to|delete)[^']*'([^']+)'", message)
     if not found:
         return []
