@@ -1,15 +1,16 @@
-"""Small runs that one process and several have to end alike. As a program (`python -m ... <sd> <folder> <case> ...`) it
-is one rank of them, and saves what it saw."""
+"""Small runs that one process and several have to end alike; `main` is one rank of several."""
 
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
+import peft  # noqa: F401  once, before the ranks part
 import torch
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel  # noqa: F401  the same
 from lightning.pytorch import Callback
+from transformers import CLIPTextModel, CLIPTokenizer  # noqa: F401  the same
 
 from src.core import ranks
 from src.core.sharding import ShardedStrategy, whole
@@ -90,8 +91,8 @@ def carried_out(case: str, sd: Path, folder: Path, devices: int = 1) -> dict[str
             "gradients": watch.gradients, "costs": module.costs, "rewards": module.history_of_rewards.state_dict()}
 
 
-if __name__ == "__main__":
-    sd, folder, *names = sys.argv[1:]
+def main(sd: str, folder: str, *names: str) -> None:
+    """What one rank does, which leaves what it saw of each case in the folder."""
     for name in names:
         found = carried_out(name, Path(sd), Path(folder) / name, devices=int(os.environ["WORLD_SIZE"]))
         torch.save(found, Path(folder) / name / f"{ranks.number()}.pt")
