@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import LongTensor, Tensor
 
-from src.core import keeping, runfolder
+from src.core import keeping, ranks, runfolder
 from src.core.errors import UserError
 from src.core.progress import phase
 from src.core.states import State
-from src.methods.b2diffurl.evaluation import EVALUATION_STAGE
+from src.methods.b2diffurl.distance import Distance
 from src.methods.b2diffurl.measures.base import Drawn
 from src.methods.b2diffurl.pictures import gallery_of
 from src.methods.b2diffurl.protocol.drawn import pictures_of, plain_figures, rows_of
-from src.methods.b2diffurl.protocol.kl import trajectory_kl
 from src.methods.b2diffurl.protocol.outcome import Outcome, Store, run_names
 from src.methods.b2diffurl.protocol.report import report
 
 ADAPTER = ("name", "lora_rank", "lora_alpha", "lora_targets")
 
 
-class Comparing:
+class Comparing(Distance):
     """The part of the method that compares states. Core calls `begin_protocol` before weights are loaded, sets
     `state` and tests once for each state it got, then calls `report_protocol`."""
 
@@ -45,7 +42,7 @@ class Comparing:
         self.store = Store(self.settings, runs)
         found = {state: self.store.get(state, self.run_names.get(state.run, "")) for state in self.compared}
         self.outcomes = {state: outcome for state, outcome in found.items() if outcome}
-        self.untrained: dict[str, Tensor] | None = None
+        self.untrained = None
         self.measuring = False
         return [state for state in self.compared if state not in self.outcomes]
 
@@ -78,23 +75,41 @@ class Comparing:
         """Loads the state's weights; with the first state also the measures, before anything is drawn."""
         if self.state is None:
             return
-        if self.trainer.world_size > 1:
-            raise UserError(f"mode=protocol with {self.trainer.world_size} processes", "measures see one process's "
-                            "pictures only", "set trainer.devices=1 trainer.num_nodes=1")
         if self.untrained is None:
             self.untrained = self.model.trainable_state()
         if not self.measuring:
-            for measure in self.measures.values():
-                measure.load(self.device, self.scorers)
+            with ranks.together():
+                self._prepare()
             self.measuring = True
         self.model.load_trainable_state(self.untrained)
         keeping.restore(self.state, self)
+
+    def _prepare(self) -> None:
+        """Rank 0, where the pictures come together, loads the measures. All must go through the same states."""
+        missing = [state for state in self.compared if state not in self.outcomes]
+        if missing != ranks.from_first(missing):
+            names = ", ".join(state.label for state in missing)
+            raise UserError(f"rank {ranks.number()} has to evaluate {names}", "rank 0 has others: the folders of the "
+                            "runs look different from there", "start again, with the runs on one common disk")
+        for measure in () if ranks.number() else self.measures.values():
+            measure.load(self.device, self.scorers)
 
     def on_test_epoch_end(self) -> None:
         if self.state is None:
             return super().on_test_epoch_end()
         self._tallied()
-        outcome = self._outcome()
+        with ranks.together():
+            if ranks.number():
+                self.assist()
+            else:
+                self._conclude()
+
+    def _conclude(self) -> None:
+        """Figures of all ranks' pictures, kept for the next time."""
+        try:
+            outcome = self._outcome()
+        finally:
+            ranks.from_first(None)  # the others need not draw any more
         self.outcomes[self.state] = outcome
         self.store.put(self.state, outcome)
 
@@ -115,40 +130,12 @@ class Comparing:
                 found |= measure(drawn, advance)
         return found
 
-    def kl_to_base(self, prompt_index: LongTensor, images: int) -> Tensor:
-        """[prompts * images, steps]: see `measures.kl`; on the noise of the first `images` pictures of each prompt."""
-        evaluations, total = self.model.evaluations, len(self.words)
-        index = prompt_index.repeat(images)
-        slots = index + total * torch.arange(images).repeat_interleave(len(prompt_index))
-        parts = []
-        for some, places in zip(index.split(self.rollout_batch), slots.split(self.rollout_batch), strict=True):
-            rolled = self.sample_latents(some, places, branches=1, interval=self.steps, stage=EVALUATION_STAGE, seed=0,
-                                         keep=True)
-            parts.append(trajectory_kl(rolled, self.denoise, self.ddim, self.pretrained, usable=self.usable,
-                                       batch=self.rollout_batch).cpu())
-        self.model.evaluations = evaluations
-        return torch.cat(parts)
-
-    def pretrained(self) -> AbstractContextManager[None]:
-        """Inside, `denoise` is the untrained policy: the adapter switched off, or a whole UNet's weights exchanged."""
-        return self.model.reference() if self.model.lora_rank else _exchanged(self.model, self.untrained)
-
     # --- all of them ----------------------------------------------------------------------------------------------
 
     def report_protocol(self, folder: Path) -> dict[str, float]:
         """Table, plots and picture grids of the states evaluated so far; figures of the first and last state."""
         outcomes = [self.outcomes[state] for state in self.compared if state in self.outcomes]
         return report(outcomes, self.settings, self.reward.name, folder)
-
-
-@contextmanager
-def _exchanged(model: Any, weights: dict[str, Tensor]) -> Iterator[None]:
-    own = model.trainable_state()
-    model.load_trainable_state(weights)
-    try:
-        yield
-    finally:
-        model.load_trainable_state(own)
 
 
 def _plain(value: Any) -> Any:
