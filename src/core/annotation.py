@@ -37,7 +37,8 @@ def describe(node: ast.expr) -> str:
     if isinstance(node, ast.Subscript):
         name = _name(node.value)
         if name == "Literal":
-            return f"one of {', '.join(ast.unparse(item).strip(chr(39)) for item in _parameters(node))}"
+            words = [ast.unparse(item).strip(chr(39)) for item in _parameters(node)]
+            return words[0] if len(words) == 1 else f"one of {', '.join(words)}"
         inner = [describe(item) for item in _parameters(node)]
         if name == "Optional":
             return f"{inner[0]} or null"

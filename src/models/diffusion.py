@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
 
 from src.core.errors import UserError
+from src.core.memory_error import enough_memory
 from src.models import lora, sharded
 from src.models.card import write_card
 from src.models.fetch import loading, weights_folder
@@ -226,7 +227,9 @@ class DiffusionModel:
         """Latents [B, C, H, W] to pictures [B, 3, 8H, 8W] in [0, 1], float32, `vae_batch` at a time."""
         shift = getattr(self.vae.config, "shift_factor", None) or 0.0
         latents = latents.float() / self.vae.config.scaling_factor + shift
-        chunks = [self.vae.decode(chunk.to(self.vae.dtype)).sample.float() for chunk in latents.split(self.vae_batch)]
+        with enough_memory("model.vae_batch", self.vae_batch, "lower it"):
+            chunks = [self.vae.decode(chunk.to(self.vae.dtype)).sample.float()
+                      for chunk in latents.split(self.vae_batch)]
         return (torch.cat(chunks) / 2 + 0.5).clamp(0, 1)
 
     # --- what is trained -----------------------------------------------------------------------------------------

@@ -38,6 +38,12 @@ def test_values_that_do_not_fit(value, text):
     assert annotation.mismatch(value, ast.parse(text, mode="eval").body).startswith("must be ")
 
 
+def test_a_number_or_one_word():
+    node = ast.parse("int | Literal['auto']", mode="eval").body
+    assert annotation.mismatch("auto", node) is annotation.mismatch(3, node) is None
+    assert annotation.mismatch("all", node) == "must be a whole number (int) or auto"
+
+
 def test_missing_value():
     assert annotation.mismatch("???", ast.parse("int", mode="eval").body) == "needs a value"
 

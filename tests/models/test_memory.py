@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from itertools import accumulate
-
 import pytest
 import torch
 from diffusers import DDIMScheduler
@@ -16,6 +13,7 @@ from src.methods.b2diffurl.fits import problems
 from src.methods.b2diffurl.update import Kept
 from src.models.counting import picture_bytes, saved_by_autograd
 from src.models.memory import FOOTPRINTS, held, needed
+from tests.profiled import profiled_peak
 
 CARDS = {"12gb": 12.0, "24gb": 24.0}
 
@@ -53,7 +51,9 @@ def test_a_preset_fits_its_card_by_the_formula(card: str, model: str, more: list
     (["model=sdxl", "memory=24gb", "method.micro_batch=8"], ["Lower method.micro_batch (update: 16.0 GB)"]),
     (["model=sd15", "card_gb=12"], ["Set model.gradient_checkpointing=true, or lower method.micro_batch"]),
     (["model=sd15"], []), (["memory=12gb"], []), (["model=sd21", "memory=12gb", "card_gb=null"], []),
-    (["method=pskd", "card_gb=1"], [])])
+    (["method=pskd", "card_gb=1"], []),
+    (["model=sd15", "memory=12gb", "method.micro_batch=auto", "method.rollout_batch=auto"], []),
+    (["model=sdxl", "memory=12gb", "method.micro_batch=auto"], ["12.0 GB with the smallest sizes"])])
 def test_sizes_that_do_not_fit_are_refused_with_what_to_lower(overrides: list[str], words: list[str]) -> None:
     told = problems(composed(*overrides))
     assert len(told) == bool(words) and all(word in told[0] for word in words)
@@ -93,15 +93,6 @@ def test_what_autograd_keeps_is_counted_from_the_architecture() -> None:
     assert one["unet"] == wide["unet"] and one["block"] < one["pair"]
 
 
-def peak_of(work: Callable[[], object]) -> int:
-    """Most bytes that were allocated at once, as PyTorch's profiler counts them."""
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as seen:
-        work()
-    events = seen.profiler.kineto_results.events()
-    changes = sorted((event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]")
-    return max(accumulate(change for _, change in changes))
-
-
 @pytest.mark.parametrize(("interval", "kept"), [(3, 64), (6, 16), (6, 64)])
 def test_what_a_stage_holds_is_as_many_latents_as_the_formula_says(interval: int, kept: int,
                                                                             monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,4 +105,4 @@ def test_what_a_stage_holds_is_as_many_latents_as_the_formula_says(interval: int
                                   interval=interval, latent_shape=shape, seed=0, stage=0, max_batch=16)
         return Kept.of(rolled, torch.arange(kept), torch.ones(kept), usable=6)
 
-    assert peak_of(stage) == pytest.approx(held(64, kept, interval) * 4 * 4 * 16 * 16, rel=0.05)
+    assert profiled_peak(stage) == pytest.approx(held(64, kept, interval) * 4 * 4 * 16 * 16, rel=0.05)

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from src.core import ranks
 from src.core.progress import phase
+from src.methods.b2diffurl.fitting import enough_for_pairs
 from src.methods.b2diffurl.objectives.weighting import step_weights
 from src.methods.b2diffurl.reference import with_reference
 from src.methods.b2diffurl.sampling import Rollout
@@ -57,7 +58,8 @@ class Collecting:
         plan = updates(len(chosen), inner_epochs=self.inner_epochs, samples_per_update=self.samples_per_update,
                        seed=self.seed, stage=stage, group=self.choice.group)
         if self.kept_in_all if self.model.sharded else len(self.kept):
-            self._complete(plan[: len(plan) // self.inner_epochs])
+            with enough_for_pairs(self):
+                self._complete(plan[: len(plan) // self.inner_epochs])
         self.policy_stats: list[dict[str, Any]] = []
         self.policy_row: dict[str, float] | None = None
         self.stage_stats |= {f"reward/{part}": values.mean().item() for part, values in scores.items()}
@@ -98,9 +100,13 @@ class Collecting:
     @property
     def updates_per_stage(self) -> int:
         """Optimiser steps of a stage that keeps as much as its selection can; what a stage lacks are empty steps."""
+        return self.inner_epochs * math.ceil(self.prompts_per_stage * self.kept_per_trunk / self.samples_per_update)
+
+    @property
+    def kept_per_trunk(self) -> int:
+        """Samples of a trunk that the selection keeps at most."""
         every = self.choice.selection == "all" and not self.choice.couples
-        most = self.branches if every else min(2, self.branches)
-        return self.inner_epochs * math.ceil(self.prompts_per_stage * most / self.samples_per_update)
+        return self.branches if every else min(2, self.branches)
 
     def score(self, rolled: Rollout) -> dict[str, Tensor]:
         """Rewards [M] of a rollout's pictures under the reward's name, and its parts': decoded and scored in chunks,

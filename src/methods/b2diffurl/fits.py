@@ -17,6 +17,7 @@ def problems(cfg: dict[str, Any]) -> list[str]:
     of = FOOTPRINTS.get(model.get("name"))
     sizes = {"micro_batch": method.get("micro_batch"), "rollout_batch": method.get("rollout_batch"),
              "vae_batch": model.get("vae_batch"), "steps": method.get("steps")}
+    sizes = {name: 1 if size == "auto" else size for name, size in sizes.items()}  # auto takes 1 where it has to
     trunks, branches = method.get("prompts_per_stage"), method.get("branches")
     known = all(isinstance(number, int) for number in (*sizes.values(), trunks, branches))
     if of is None or not known or not isinstance(card, int | float) or not model.get("lora_rank"):

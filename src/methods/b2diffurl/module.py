@@ -19,11 +19,12 @@ from src.core import ranks, sharding
 from src.core.errors import UserError
 from src.core.progress import phase
 from src.data.prompts import PromptSet
-from src.methods.b2diffurl import selection
+from src.methods.b2diffurl import fitting, selection
 from src.methods.b2diffurl.clock import Clock
 from src.methods.b2diffurl.collecting import Collecting
 from src.methods.b2diffurl.comparing import Comparing
 from src.methods.b2diffurl.ddim import Ddim
+from src.methods.b2diffurl.describing import Describing
 from src.methods.b2diffurl.evaluating import Evaluating
 from src.methods.b2diffurl.figures import policy_figures, policy_sums
 from src.methods.b2diffurl.measures.base import Measure
@@ -35,7 +36,7 @@ from src.models.diffusion import DiffusionModel
 from src.rewards.base import Reward
 
 
-class B2DiffuRL(Comparing, Collecting, Evaluating, L.LightningModule):
+class B2DiffuRL(Comparing, Collecting, Evaluating, Describing, L.LightningModule):
     """Hu et al., CVPR 2025. With `branches=1` and the whole chain as interval it is plain DDPO.
 
     Sizes are totals over all devices; the YAML beside the method says what each key means. Several processes do what
@@ -74,8 +75,8 @@ class B2DiffuRL(Comparing, Collecting, Evaluating, L.LightningModule):
         negative_weight: float,
         inner_epochs: int,
         samples_per_update: int,
-        micro_batch: int,
-        rollout_batch: int,
+        micro_batch: int | Literal["auto"],
+        rollout_batch: int | Literal["auto"],
         replay: Literal["auto", "always", "never"],
         compile: bool,
         lr: float,
@@ -115,9 +116,12 @@ class B2DiffuRL(Comparing, Collecting, Evaluating, L.LightningModule):
     # --- set-up -------------------------------------------------------------------------------------------------
 
     def configure_model(self) -> None:
-        """Loads every part once; the prompts are embedded once for the whole run."""
-        if self._loaded:
-            return
+        """Loads every part once; the prompts are embedded once for the whole run. Sizes become numbers when needed."""
+        if not self._loaded:
+            self._load_in_turn()
+        fitting.settle(self, training=self.trainer.training)
+
+    def _load_in_turn(self) -> None:
         processes = ranks.count()
         if processes > self.prompts_per_stage:
             raise UserError(f"method.prompts_per_stage={self.prompts_per_stage} on {processes} processes",
@@ -166,10 +170,11 @@ class B2DiffuRL(Comparing, Collecting, Evaluating, L.LightningModule):
 
     def sample_latents(self, prompt_index: LongTensor, slots: LongTensor, *, branches: int, interval: int, stage: int,
                        seed: int, keep: bool, progress: Any = None, most: int = 0) -> Rollout:
-        return rollout(self.denoise, self.ddim, prompt_index.to(self.device), slots.to(self.device), branches=branches,
-                       interval=interval, latent_shape=self.model.latent_shape, seed=seed, stage=stage,
-                       max_batch=self.rollout_batch, keep=keep, shared_trunk=self.shared_trunk, progress=progress,
-                       most=most)
+        with fitting.enough_for_pictures(self):
+            return rollout(self.denoise, self.ddim, prompt_index.to(self.device), slots.to(self.device),
+                           branches=branches, interval=interval, latent_shape=self.model.latent_shape, seed=seed,
+                           stage=stage, max_batch=self.rollout_batch, keep=keep, shared_trunk=self.shared_trunk,
+                           progress=progress, most=most)
 
     # --- the update ---------------------------------------------------------------------------------------------
 
@@ -188,7 +193,7 @@ class B2DiffuRL(Comparing, Collecting, Evaluating, L.LightningModule):
         steps = len(self.kept.step_indices)
         pairs_in_all = len(samples) * steps
         with (self.clock("train"), phase(self.trainer, "updating", total=len(own) * steps, unit="pair") as advance,
-              self._gradients_stay_here()):
+              self._gradients_stay_here(), fitting.enough_for_pairs(self)):
             batches = list(pairs_of(own, steps, self.micro_batch, self.kept.group, self.most(samples)))
             for place, pairs in enumerate(batches, 1):
                 self.model.ends_update(place == len(batches))
@@ -274,30 +279,6 @@ class B2DiffuRL(Comparing, Collecting, Evaluating, L.LightningModule):
     def export(self, folder: Path) -> None:
         """The trained weights as plain diffusers reads them, with a model card."""
         self.model.export(folder, method="B2-DiffuRL", figures=self.figures)
-
-    def banner(self) -> list[tuple[str, str]]:
-        """What a stage costs, before anything is loaded."""
-        rows, pictures = self.prompts_per_stage, self.prompts_per_stage * self.branches
-        first, last = self.interval_of(0), self.interval_of(self.stages - 1)
-        guided = 2 if self.guidance_scale > 1 else 1
-        kl = f", KL to the pretrained policy x {self.objective.kl_weight:g}" if self.objective.kl_weight else ""
-        shared = [self.steps - s if self.shared_trunk else 0 for s in (first, last)]
-        cost = [guided * rows * (steps + self.branches * (self.steps - steps)) for steps in shared]
-        return [
-            ("model", f"{self.model.name}, {self.model.adapter}"),
-            ("prompts", repr(self.prompts)),
-            ("reward", f"{self.reward.identity()}; evaluated by {', '.join(self.scorers)}"),
-            ("objective", f"{type(self.objective).__name__}{kl}"),
-            ("a stage", f"{rows} trunks x {self.branches} branches = {pictures} pictures and reward queries, "
-                        f"last {first} to {last} of {self.steps} steps trained"),
-            ("its cost", f"{cost[0]:,} to {cost[1]:,} UNet evaluations for sampling, "
-                         f"at most {self.updates_per_stage} updates"),
-            ("the run", f"{self.stages} stages, {self.stages * pictures:,} reward queries"),
-        ]
-
-    def identity(self) -> dict[str, str | int]:
-        return {"method": "b2diffurl", "model": self.model.name, "adapter": self.model.adapter,
-                "objective": type(self.objective).__name__.lower()}
 
 
 def _history(window: int) -> selection.RewardHistory:
