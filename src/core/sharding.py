@@ -99,6 +99,11 @@ def part_of(value: Any, like: Tensor) -> Any:
     return distribute_tensor(value.to(like.device), like.device_mesh, like.placements, src_data_rank=None)
 
 
+def own_part(value: Tensor) -> Tensor:
+    """What this rank holds of a tensor that may be shared."""
+    return value.to_local() if isinstance(value, DTensor) else value
+
+
 def whole(value: Tensor) -> Tensor:
     """The whole tensor on every rank."""
     return value.full_tensor() if isinstance(value, DTensor) else value

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from src.core import atomic, console, ranks
+from src.core import atomic, console, ranks, sharding
 from src.core.errors import UserError
 from src.core.memory_error import enough_memory
 from src.methods.b2diffurl import probing
@@ -82,9 +82,9 @@ def _chosen(module: Any, key: str, probe: Callable[[Any], list[Line]]) -> int:
     room = share * free - reserved
     fits = min(ranks.gathered(largest(room, *lines, most=most, step=step)))
     size = evened(fits, most, step) if key == "micro_batch" else fits
-    many = "more are of no use" if fits >= most else f"up to {fits} fit"
-    console.note(f"method.{key}: auto chose {size}, {many}: {in_words(lines[0].each)} for each, of {in_words(room)}: "
-                 f"{share:.0%} of {in_words(free)} free, less {in_words(reserved)} for trajectories and optimiser")
+    many = "more are of no use" if fits >= most else f"{fits} fit"
+    console.note(f"method.{key}: auto chose {size}; {many}, at {in_words(lines[0].each)} each in {in_words(room)} "
+                 f"({share:.0%} of {in_words(free)} free, less {in_words(reserved)} for trajectories and optimiser)")
     return size
 
 
@@ -97,12 +97,12 @@ def most_of(module: Any) -> dict[str, int]:
 
 def reserve(module: Any) -> int:
     """Bytes that are not taken yet and will be: a stage's trajectories; for all that is trained a gradient, AdamW's two
-    moments, and with several processes DDP's copy of the gradients, or of all that a share."""
+    moments, and DDP's copy of the gradients. Where processes share the weights, of this one's part."""
     trunks = ranks.largest_share(module.prompts_per_stage)
     latents = held(trunks * module.branches, trunks * module.kept_per_trunk, _longest(module))
-    trained = sum(parameter.nbytes for parameter in module.model.trainable_parameters())
-    times = 3 / ranks.count() if module.model.sharded else 3 if ranks.count() == 1 else 4
-    return latents * 4 * math.prod(module.model.latent_shape) + round(times * trained)
+    trained = sum(sharding.own_part(parameter).nbytes for parameter in module.model.trainable_parameters())
+    copied = ranks.count() > 1 and not module.model.sharded
+    return latents * 4 * math.prod(module.model.latent_shape) + (4 if copied else 3) * trained
 
 
 def _longest(module: Any) -> int:

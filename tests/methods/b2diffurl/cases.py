@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import peft  # noqa: F401  once, before the ranks part
 import torch
@@ -14,6 +15,7 @@ from transformers import CLIPTextModel, CLIPTokenizer  # noqa: F401  the same
 
 from src.core import ranks
 from src.core.sharding import ShardedStrategy, whole
+from src.methods.b2diffurl import fitting
 from src.methods.b2diffurl.objectives.d3po import D3PO
 from src.methods.b2diffurl.objectives.ddpo import DDPO
 from src.methods.b2diffurl.objectives.dpok import DPOK
@@ -33,11 +35,14 @@ CASES: dict[str, dict[str, Any]] = {
     "grpo": {"selection": "all", "normaliser": "trunk", "objective": GRPO(clip_range=0.1, weighting="sigma"),
              "rollout_batch": 1, "micro_batch": 1},
     "full": {"lora_rank": 0, "lr": 1e-5, "replay": "always", "stages": 2},
+    "auto": {"micro_batch": "auto", "rollout_batch": "auto"},
     # Two processes share the weights: one trunk more on the second, which makes more calls of the UNet.
     "sharded": {"lora_rank": 0, "lr": 1e-5, "replay": "always", "stages": 2, "rollout_batch": 2, "micro_batch": 2},
     "sharded_hosts": {"lora_rank": 0, "lr": 1e-5, "replay": "always", "stages": 2, "prompts_per_stage": 5},
     "sharded_half": {"lora_rank": 0, "lr": 1e-5, "replay": "auto", "stages": 2, "rollout_batch": 2, "micro_batch": 2,
                      "dtype": "bfloat16"},
+    "sharded_auto": {"micro_batch": "auto", "rollout_batch": "auto", "lora_rank": 0, "lr": 1e-5, "replay": "always",
+                     "stages": 2},
     "sharded_lopsided": {"lora_rank": 0, "lr": 1e-5, "selection": "reference", "normaliser": "global", "history": 0,
                          "positive_threshold": 1.0, "negative_threshold": -99.0, "samples_per_update": 1,
                          "inner_epochs": 1, "gradient_checkpointing": True},
@@ -76,19 +81,21 @@ def flat(module: Any) -> torch.Tensor:
 
 
 def carried_out(case: str, sd: Path, folder: Path, devices: int = 1) -> dict[str, Any]:
-    """Evaluates, trains and evaluates again; what this rank saw of it."""
+    """Evaluates, trains and evaluates again; what this rank saw of it. The higher its number, the more is free."""
     folder.mkdir(parents=True, exist_ok=True)
     module, watch = built(sd, folder, **BASE | CASES[case]), Watch()
     kind = TwoHosts if case == "sharded_hosts" else ShardedStrategy
     strategy = kind() if devices > 1 and case.startswith("sharded") else "auto"
     trainer = trainer_for(module, watch, devices=devices, strategy=strategy)
-    trainer.test(module, verbose=False)
-    before = module.figures
-    trainer.fit(module)
-    trainer.test(module, verbose=False)
+    with mock.patch.object(fitting, "free_on", lambda device: 16 * 10**6 * (1 + ranks.number())):
+        trainer.test(module, verbose=False)
+        before = module.figures
+        trainer.fit(module)
+        trainer.test(module, verbose=False)
     figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
     return {"before": before, "after": module.figures, "stages": watch.stages, "figures": figures,
-            "gradients": watch.gradients, "costs": module.costs, "rewards": module.history_of_rewards.state_dict()}
+            "gradients": watch.gradients, "costs": module.costs, "rewards": module.history_of_rewards.state_dict(),
+            "sizes": (module.micro_batch, module.rollout_batch)}
 
 
 def main(sd: str, folder: str, *names: str) -> None:

@@ -58,14 +58,14 @@ def test_auto_interrupted_and_continued_equals_the_sizes_given_by_hand(runner, m
     """... and nothing is measured again when it goes on."""
     monkeypatch.setattr(Evaluating, "report", lambda module, folder: None)
     chosen = {"rollout_batch": 4, "micro_batch": 5}
-    assert runner(*[f"method.{name}={size}" for name, size in chosen.items()]) == 0
+    assert runner("method.stages=2", *[f"method.{name}={size}" for name, size in chosen.items()]) == 0
     given, step = outcome(runner.folder), B2DiffuRL.training_step
     sizes = iter(chosen.values())
     monkeypatch.setattr(fitting, "largest", lambda *_, **__: next(sizes))
     with monkeypatch.context() as patch:
         patch.setattr(B2DiffuRL, "training_step",
-                      lambda module, *args: step(module, *args) if module.current_epoch < 2 else 1 / 0)
-        assert runner(*[f"method.{name}=auto" for name in chosen]) == 1
+                      lambda module, *args: step(module, *args) if module.current_epoch < 1 else 1 / 0)
+        assert runner("method.stages=2", *[f"method.{name}=auto" for name in chosen]) == 1
     folder = runner.folder
     assert json.loads((folder / fitting.FILE).read_text()) == chosen
     assert runner(f"resume={folder}") == 0 and summary(folder)["status"] == "finished"

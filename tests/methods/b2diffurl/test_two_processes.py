@@ -71,6 +71,9 @@ def test_two_processes_equal_one_with_unequal_and_empty_shares(sd_folder: Path, 
 def test_two_processes_equal_one(two, sd_folder: Path, tmp_path: Path, case: str) -> None:
     one = carried_out(case, sd_folder, tmp_path)
     equal_runs(one, two[case])
+    assert two[case][0]["sizes"] == two[case][1]["sizes"]
+    if CASES[case].get("micro_batch") == "auto":
+        assert two[case][0]["sizes"][0] < one["sizes"][0]  # half of the host is each process's
     if CASES[case].get("replay") == "always":
         assert all(stage["figures"]["policy/first_ratio_dev"] == 0 for stage in two[case][0]["stages"])
 
