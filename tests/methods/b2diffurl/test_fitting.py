@@ -54,6 +54,7 @@ def test_a_probe_leaves_no_trace_and_tells_what_more_pairs_take(loaded, options:
     assert decoding.at(module.model.vae_batch + 1) > decoding.at(module.model.vae_batch) > 0
 
 
+@pytest.mark.slow
 def test_auto_interrupted_and_continued_equals_the_sizes_given_by_hand(runner, monkeypatch) -> None:
     """... and nothing is measured again when it goes on."""
     monkeypatch.setattr(Evaluating, "report", lambda module, folder: None)
@@ -82,6 +83,12 @@ def test_what_there_is_limits_a_size_and_so_does_the_rank_with_least_room(loaded
     fitting.settle(module, training=True)
     assert module.micro_batch == 12 and "more are of no use" in capsys.readouterr().out
     assert json.loads((module.run_dir / fitting.FILE).read_text()) == {"rollout_batch": 6, "micro_batch": 12}
+
+    module.micro_batch = "auto"
+    with monkeypatch.context() as patch:
+        patch.setattr(fitting, "free_on", lambda device: 0)  # the run goes on, with less memory
+        fitting.settle(module, training=True)
+    assert module.micro_batch == 12 and "12, which this run chose before" in capsys.readouterr().out
 
     (module.run_dir / fitting.FILE).unlink()
     module.micro_batch = "auto"
