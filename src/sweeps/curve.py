@@ -41,12 +41,17 @@ def _panels(runs: Sequence[Run], column: str, against: str) -> dict[str, dict[st
     for run in runs:
         if run.method == UNTRAINED or not (points := read_points(run.folder / "metrics.csv", column, against)):
             continue
-        panel, line = (run.method, run.label.removeprefix(f"{run.method}, ")) if run.keys else ("", run.method)
+        panel, line = (run.method, _short(run)) if run.keys else ("", run.method)
         panels.setdefault(panel, {}).setdefault(line, []).append(points)
     if not panels:
         raise UserError(f"--curve {column} --against {against}", "no run's metrics.csv has both columns",
                         "take two column names out of a run's metrics.csv")
     return panels
+
+
+def _short(run: Run) -> str:
+    """What tells the run from others of its method, without the keys' parents: a legend has little room."""
+    return ", ".join(f"{key.rpartition('.')[2]}={value}" for key, value in run.keys)
 
 
 def _panel(axes: Axes, lines: Mapping[str, Sequence[Points]]) -> None:
