@@ -1,42 +1,38 @@
 """Lightning glue of B²-DiffuRL: one epoch is one stage, one batch is one optimiser step.
 
-The maths is in sampling, selection, update and objectives; this file only puts it in Lightning's order.
+The maths is in sampling, selection, update and objectives; Lightning's order is here and in the parts of the class:
+loading, collecting (roll out, score, choose), updating, evaluating, comparing (mode=protocol), describing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
 import lightning as L
 import torch
-from lightning.pytorch.utilities import rank_zero_warn
 from torch import LongTensor, Tensor
 
-from src.core import ranks, sharding
-from src.core.errors import UserError
-from src.core.progress import phase
 from src.data.prompts import PromptSet
 from src.methods.b2diffurl import fitting, selection
 from src.methods.b2diffurl.clock import Clock
 from src.methods.b2diffurl.collecting import Collecting
 from src.methods.b2diffurl.comparing import Comparing
-from src.methods.b2diffurl.ddim import Ddim
 from src.methods.b2diffurl.describing import Describing
 from src.methods.b2diffurl.evaluating import Evaluating
-from src.methods.b2diffurl.figures import policy_figures, policy_sums
+from src.methods.b2diffurl.loading import Loading
 from src.methods.b2diffurl.measures.base import Measure
 from src.methods.b2diffurl.objectives.base import Objective
 from src.methods.b2diffurl.sampling import Rollout, rollout
 from src.methods.b2diffurl.stage import Choice
-from src.methods.b2diffurl.update import Kept, loss_of, pairs_of, policy
+from src.methods.b2diffurl.update import Kept
+from src.methods.b2diffurl.updating import Updating
 from src.models.diffusion import DiffusionModel
 from src.rewards.base import Reward
 
 
-class B2DiffuRL(Comparing, Collecting, Evaluating, Describing, L.LightningModule):
+class B2DiffuRL(Loading, Comparing, Collecting, Updating, Evaluating, Describing, L.LightningModule):
     """Hu et al., CVPR 2025. With `branches=1` and the whole chain as interval it is plain DDPO.
 
     Sizes are totals over all devices; the YAML beside the method says what each key means. Several processes do what
@@ -111,57 +107,8 @@ class B2DiffuRL(Comparing, Collecting, Evaluating, Describing, L.LightningModule
         self.clock = Clock()
         self.queries = 0
         self.kept: Kept | None = None
-        self._loaded = False
 
-    # --- set-up -------------------------------------------------------------------------------------------------
-
-    def configure_model(self) -> None:
-        """Loads every part once; the prompts are embedded once for the whole run. Sizes become numbers when needed."""
-        if not self._loaded:
-            self._load_in_turn()
-        fitting.settle(self, training=self.trainer.training)
-
-    def _load_in_turn(self) -> None:
-        processes = ranks.count()
-        if processes > self.prompts_per_stage:
-            raise UserError(f"method.prompts_per_stage={self.prompts_per_stage} on {processes} processes",
-                            "each of them needs a trunk of its own", "raise it, or use fewer devices")
-        first_of_host = self.trainer.local_rank == 0
-        for turn in (True, False):  # what is downloaded is downloaded once
-            with ranks.together():
-                if turn == first_of_host:
-                    self.load(self.trainer.strategy.root_device)
-        if sharding.is_sharded(self.trainer):
-            self.model.shard(self.trainer.strategy.mesh())
-
-    def load(self, device: torch.device) -> None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)  # the adapter's start must not depend on what ran before
-            self.model.load(device)
-        for scorer in self.scorers.values():
-            scorer.load(device)
-        self.unet = self.model.unet
-        if self.wants_compile:
-            self.model.compile()
-        self.ddim = Ddim.from_scheduler(self.model.scheduler, self.steps, self.eta, device)
-        self.usable = int(self.ddim.usable.sum())
-        self._refuse_silent_interval()
-        self.words = [*self.prompts.train, *self.prompts.heldout]
-        self.embeddings = self.model.encode_prompts(self.words)
-        self._loaded = True
-
-    def _refuse_silent_interval(self) -> None:
-        """The chain's last step may have no noise, hence no probability; an interval of it alone trains nothing."""
-        silent = self.steps - self.usable
-        shortest = min(self.interval_of(stage) for stage in range(self.stages))
-        if shortest <= silent:
-            raise UserError(f"interval={shortest} with eta={self.eta}",
-                            f"the last {silent} of {self.steps} steps of this model's scheduler have no noise, so no "
-                            "probability to train", f"use interval.start={silent + 1} or more, and eta=1")
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(self.model.trainable_parameters(), lr=self.lr, betas=self.betas,
-                                 weight_decay=self.weight_decay)
+    # --- one stage ------------------------------------------------------------------------------------------------
 
     def denoise(self, latents: Tensor, step_index: LongTensor, prompt_index: LongTensor) -> Tensor:
         """The policy's model output, guidance included; rollout and update both call this."""
@@ -176,75 +123,9 @@ class B2DiffuRL(Comparing, Collecting, Evaluating, Describing, L.LightningModule
                            stage=stage, max_batch=self.rollout_batch, keep=keep, shared_trunk=self.shared_trunk,
                            progress=progress, most=most)
 
-    # --- the update ---------------------------------------------------------------------------------------------
-
-    def lr_of(self, stage: int) -> float:
-        """Learning rate of a stage: constant, or falling linearly towards 0 after the last stage."""
-        return self.lr * (1 - stage / self.stages) if self.lr_schedule == "linear" else self.lr
-
-    def training_step(self, samples: LongTensor, index: int) -> None:
-        """One optimiser step on `samples`: the loss is the mean over all their (sample, step) pairs."""
-        if not len(samples):
-            return
-        before, own = self.model.evaluations, self.own(samples).to(self.device)
-        optimizer, parameters = self.optimizers(), self.model.trainable_parameters()
-        optimizer.zero_grad(set_to_none=True)
-        optimizer.param_groups[0]["lr"] = self.lr_of(self.current_epoch)
-        steps = len(self.kept.step_indices)
-        pairs_in_all = len(samples) * steps
-        with (self.clock("train"), phase(self.trainer, "updating", total=len(own) * steps, unit="pair") as advance,
-              self._gradients_stay_here(), fitting.enough_for_pairs(self)):
-            batches = list(pairs_of(own, steps, self.micro_batch, self.kept.group, self.most(samples)))
-            for place, pairs in enumerate(batches, 1):
-                self.model.ends_update(place == len(batches))
-                mean, new = policy(self.denoise, self.ddim, self.kept, pairs)
-                if not pairs.real:  # other ranks have more, and need this one's part of the weights
-                    self.manual_backward(new.sum())
-                    continue
-                loss, stats = loss_of(self.objective, self.ddim, self.kept, pairs, mean, new, self.step_weights)
-                self.manual_backward(loss.sum() * self.averaged_over / pairs_in_all)
-                self.policy_stats.append(stats | {"policy/loss": loss.detach().mean(), "first": index == 0,
-                                                  "pairs": pairs.real})
-                advance(pairs.real)
-        if not self.model.sharded:
-            with self.clock.between_ranks():
-                ranks.sum_gradients(parameters)
-        with self.clock("train"):
-            if self.grad_clip:
-                norm = sharding.whole(torch.nn.utils.clip_grad_norm_(parameters, self.grad_clip))
-                self.policy_stats.append({"policy/grad_norm": norm.detach(), "first": False, "pairs": 1})
-            optimizer.step()
-        self.stage_evaluations += self.model.evaluations - before
-
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """A batch is numbers of samples, or of prompts: the host looks them up."""
         return batch
-
-    def _gradients_stay_here(self) -> AbstractContextManager[None]:
-        """Lightning's DDP would average at every backward, and wait for ranks that have no sample in this update."""
-        return getattr(self.trainer.strategy, "block_backward_sync", nullcontext)()
-
-    @property
-    def averaged_over(self) -> int:
-        """Shared weights take the mean of the ranks' gradients; others are added up."""
-        return ranks.count() if self.model.sharded else 1
-
-    def policy_figures(self) -> dict[str, float]:
-        """The stage's `policy/*` of all ranks; the first call of a stage has to come from all of them."""
-        if self.policy_row is None:
-            with self.clock.between_ranks():
-                self.policy_row = policy_figures(ranks.gathered(policy_sums(self.policy_stats)))
-        return self.policy_row
-
-    def on_train_epoch_end(self) -> None:
-        """One row of figures a stage; nothing was read from the device before."""
-        rows = self.policy_figures()
-        self.clock.add_evaluations(sum(ranks.gathered(self.stage_evaluations)))
-        kept, self.kept = self.kept_in_all, None
-        self.log("reward/mean", self.stage_stats.pop("reward/mean"), prog_bar=True)
-        self.log_dict({**self.stage_stats, **rows, **self.costs, "select/samples": float(kept)})
-        if not kept:
-            rank_zero_warn(f"stage {self.current_epoch + 1}: no branch passed the thresholds, the update is skipped")
 
     @property
     def costs(self) -> dict[str, float]:

@@ -14,8 +14,7 @@ from safetensors.torch import load_file
 
 from src.core import checkpoint, signals
 from src.core.states import KEPT
-from src.methods.b2diffurl import evaluating, sampling
-from src.methods.b2diffurl import module as glue
+from src.methods.b2diffurl import evaluating, sampling, updating
 from src.methods.b2diffurl.evaluating import Evaluating
 from src.methods.b2diffurl.module import B2DiffuRL
 from tests.methods.b2diffurl.conftest import Runner, summary
@@ -111,7 +110,7 @@ PLACES = {
     "sampling the first stage": (sampling._Walk, "step", {"stage": 0, "nth": 3, "end": stopped}, 143),
     "sampling": (sampling._Walk, "step", {"stage": 1, "nth": 2, "end": ctrl_c_once}, 130),
     "scoring": (Redness, "__call__", {"stage": 1, "nth": 1, "end": ctrl_c_twice}, 130),
-    "an update": (glue, "policy", {"stage": 2, "nth": 3, "end": crashed}, 1),
+    "an update": (updating, "policy", {"stage": 2, "nth": 3, "end": crashed}, 1),
     "between two updates": (B2DiffuRL, "training_step", {"stage": 2, "nth": 2, "end": ctrl_c_once}, 130),
     "an evaluation on the way": (Evaluating, "evaluate", {"stage": 1, "nth": 2, "end": stopped}, 143),
     "a stage's end": (B2DiffuRL, "on_train_epoch_end", {"stage": 1, "nth": 1, "end": stopped, "after": True}, 143),

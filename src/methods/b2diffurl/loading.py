@@ -1,0 +1,61 @@
+"""Lightning glue of what comes before a stage: every part loaded, on every process, and sizes settled."""
+
+from __future__ import annotations
+
+import torch
+
+from src.core import ranks, sharding
+from src.core.errors import UserError
+from src.methods.b2diffurl import fitting
+from src.methods.b2diffurl.ddim import Ddim
+
+
+class Loading:
+    """The part of the method that reads weights. Lightning asks for the model before each fit and test; one load serves
+    them all."""
+
+    _loaded = False
+
+    def configure_model(self) -> None:
+        """Loads every part once; the prompts are embedded once for the whole run. Sizes become numbers when needed."""
+        if not self._loaded:
+            self._load_in_turn()
+        fitting.settle(self, training=self.trainer.training)
+
+    def _load_in_turn(self) -> None:
+        processes = ranks.count()
+        if processes > self.prompts_per_stage:
+            raise UserError(f"method.prompts_per_stage={self.prompts_per_stage} on {processes} processes",
+                            "each of them needs a trunk of its own", "raise it, or use fewer devices")
+        first_of_host = self.trainer.local_rank == 0
+        for turn in (True, False):  # what is downloaded is downloaded once
+            with ranks.together():
+                if turn == first_of_host:
+                    self.load(self.trainer.strategy.root_device)
+        if sharding.is_sharded(self.trainer):
+            self.model.shard(self.trainer.strategy.mesh())
+
+    def load(self, device: torch.device) -> None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)  # the adapter's start must not depend on what ran before
+            self.model.load(device)
+        for scorer in self.scorers.values():
+            scorer.load(device)
+        self.unet = self.model.unet
+        if self.wants_compile:
+            self.model.compile()
+        self.ddim = Ddim.from_scheduler(self.model.scheduler, self.steps, self.eta, device)
+        self.usable = int(self.ddim.usable.sum())
+        self._refuse_silent_interval()
+        self.words = [*self.prompts.train, *self.prompts.heldout]
+        self.embeddings = self.model.encode_prompts(self.words)
+        self._loaded = True
+
+    def _refuse_silent_interval(self) -> None:
+        """The chain's last step may have no noise, hence no probability; an interval of it alone trains nothing."""
+        silent = self.steps - self.usable
+        shortest = min(self.interval_of(stage) for stage in range(self.stages))
+        if shortest <= silent:
+            raise UserError(f"interval={shortest} with eta={self.eta}",
+                            f"the last {silent} of {self.steps} steps of this model's scheduler have no noise, so no "
+                            "probability to train", f"use interval.start={silent + 1} or more, and eta=1")
