@@ -85,7 +85,8 @@ def main() -> None:
     parser.add_argument("--memories", default="table,sharded,memmap", help="comma-separated")
     options, overrides = parser.parse_known_args()
     quiet.after_import()
-    folder = Path(os.environ.setdefault(FOLDER, tempfile.mkdtemp()))
+    folder = Path(os.environ.get(FOLDER) or tempfile.mkdtemp())
+    os.environ[FOLDER] = str(folder)
     found: dict[str, list[dict[str, float]]] = {memory: [] for memory in options.memories.split(",")}
     for _ in range(options.rounds):
         for memory, rows in found.items():
