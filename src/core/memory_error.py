@@ -13,11 +13,14 @@ SENTENCES = 3  # of torch's message: what was asked for, the device's size, what
 
 
 @contextmanager
-def enough_memory(key: str, value: object, fix: str) -> Iterator[None]:
-    """Inside, work goes on with `value` of the YAML's `key` at once. Raises UserError if that is too much."""
+def enough_memory(key: str, value: object, fix: str, alone: bool = False) -> Iterator[None]:
+    """Inside, work goes on with `value` of the YAML's `key` at once. Raises UserError if that is too much; `alone` if
+    other ranks wait in that work for this one."""
     try:
         yield
     except torch.OutOfMemoryError as error:
         reason = ". ".join(" ".join(str(error).split()).split(". ")[:SENTENCES]).rstrip(".")
-        raise UserError(f"{key}={value}", f"was too much for the device's memory ({reason})",
-                        f"{fix}. It may be changed when a run is continued", FAILED_RUN) from error
+        problem = UserError(f"{key}={value}", f"was too much for the device's memory ({reason})",
+                            f"{fix}. It may be changed when a run is continued", FAILED_RUN)
+        problem.alone = alone
+        raise problem from error

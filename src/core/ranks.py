@@ -96,13 +96,14 @@ def meet() -> None:
 def together(exchange: Callable[[], AbstractContextManager[Any]] = nullcontext) -> Iterator[None]:
     """A ``UserError`` of any rank inside the block is raised on all of them when the block ends.
 
-    ``exchange`` is entered around what the ranks tell each other then, to measure it.
+    One that is ``alone`` leaves at once: the others are not on their way here. ``exchange`` is entered around what the
+    ranks tell each other then, to measure it.
     """
     own: UserError | None = None
     try:
         yield
     except UserError as error:
-        if not _several() or error.shared:
+        if not _several() or error.shared or error.alone:
             raise
         own = error
     with exchange():

@@ -108,8 +108,11 @@ class Comparing(Distance):
         """Figures of all ranks' pictures, kept for the next time."""
         try:
             outcome = self._outcome()
-        finally:
-            ranks.from_first(None)  # the others need not draw any more
+        except UserError as error:
+            if not error.shared:  # else the others have stopped drawing, for the same error
+                ranks.from_first(None)
+            raise
+        ranks.from_first(None)  # the others need not draw any more
         self.outcomes[self.state] = outcome
         self.store.put(self.state, outcome)
 

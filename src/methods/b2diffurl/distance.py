@@ -11,6 +11,7 @@ from torch import LongTensor, Tensor
 
 from src.core import ranks
 from src.methods.b2diffurl.evaluation import EVALUATION_STAGE
+from src.methods.b2diffurl.fitting import enough_for_pictures
 from src.methods.b2diffurl.protocol.kl import trajectory_kl
 
 
@@ -26,12 +27,18 @@ class Distance:
         """[prompts * images, steps]: see `measures.kl`; on the noise of the first `images` pictures of each prompt.
         Rank 0 calls it."""
         ranks.from_first((prompt_index, images))
-        return torch.cat([part for parts in ranks.collected(self._own_kl(prompt_index, images)) for part in parts])
+        return torch.cat([part for parts in self._every_kl(prompt_index, images) for part in parts])
 
     def assist(self) -> None:
         """What the other ranks do while rank 0 measures: their part of what it asks for, until it asks for `None`."""
         while (asked := ranks.from_first(None)) is not None:
-            ranks.collected(self._own_kl(*asked))
+            self._every_kl(*asked)
+
+    def _every_kl(self, prompt_index: LongTensor, images: int) -> list[list[Tensor]]:
+        """The KL of all ranks' batches on rank 0, nothing elsewhere. What fails on one of them ends `assist` on all."""
+        with ranks.together(), enough_for_pictures(self):
+            own = self._own_kl(prompt_index, images)
+        return ranks.collected(own)
 
     def _own_kl(self, prompt_index: LongTensor, images: int) -> list[Tensor]:
         """The KL of this rank's batches, the same ones for any number of ranks."""

@@ -30,13 +30,15 @@ HOST_SHARE = 0.5  # a host has other things to do, and operations take what is n
 def enough_for_pairs(module: Any) -> AbstractContextManager[None]:
     """Inside, a device that runs out of memory is told with the size of a micro-batch."""
     return enough_memory("method.micro_batch", module.micro_batch,
-                         "lower it, or set model.gradient_checkpointing=true or model.dtype=bfloat16")
+                         "lower it, or set model.gradient_checkpointing=true or model.dtype=bfloat16",
+                         alone=module.model.sharded)
 
 
 def enough_for_pictures(module: Any) -> AbstractContextManager[None]:
     """The same for sampling."""
     return enough_memory("method.rollout_batch", module.rollout_batch,
-                         "lower it, or method.prompts_per_stage, whose trajectories are kept")
+                         "lower it, or method.prompts_per_stage, whose trajectories are kept",
+                         alone=module.model.sharded)
 
 
 def settle(module: Any, *, training: bool) -> None:

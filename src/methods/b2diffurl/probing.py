@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -31,7 +32,7 @@ def of_update(module: Any) -> list[Line]:
     for parameter in parameters:
         parameter.grad = torch.zeros_like(parameter)
     group = module.choice.group
-    return [_line("micro_batch", work, group, module.model.device)]
+    return [_line(module, "micro_batch", work, group)]
 
 
 def _pairs(module: Any, count: int) -> tuple[Kept, Pairs]:
@@ -55,24 +56,28 @@ def of_rollout(module: Any) -> list[Line]:
     def decode(pictures: int) -> None:
         model.decode(torch.zeros(pictures, *model.latent_shape, device=device))
 
-    decoding = _line("rollout_batch", decode, 1, device)
+    decoding = _line(module, "rollout_batch", decode, 1)
     picture = 4 * 3 * math.prod(model.vae_scale * side for side in model.latent_shape[1:])
     finished = Line(model.vae_batch, decoding.at(model.vae_batch), PICTURES * picture)
-    return [_line("rollout_batch", denoise, 1, device), finished]
+    return [_line(module, "rollout_batch", denoise, 1), finished]
 
 
-def _line(key: str, work: Callable[[int], None], size: int, device: torch.device) -> Line:
-    """Through the peaks with `size` and with twice as much; a larger size that does not fit is infinite."""
-    try:
-        one = peak_of(lambda: work(size), device)
-    except torch.OutOfMemoryError as error:
-        raise UserError(f"method.{key}=auto", f"not even {size} at once fits into the device's memory",
-                        "set model.gradient_checkpointing=true, model.dtype=bfloat16 or a smaller "
-                        "model.resolution") from error
-    try:
-        return Line.through(size, one, 2 * size, peak_of(lambda: work(2 * size), device))
-    except torch.OutOfMemoryError:
-        return Line.through(size, one, 2 * size, math.inf)
+def _line(module: Any, key: str, work: Callable[[int], None], size: int) -> Line:
+    """Through the peaks with `size` and with twice as much; a larger size that does not fit is infinite. Not where
+    weights are shared: a call that was broken off leaves the other ranks waiting, so that both sizes have to fit."""
+    shared, peaks = module.model.sharded, []
+    for rows in (size, 2 * size):
+        try:
+            peaks.append(peak_of(partial(work, rows), module.model.device))
+        except torch.OutOfMemoryError as error:
+            if peaks and not shared:
+                return Line.through(size, peaks[0], rows, math.inf)
+            problem = UserError(f"method.{key}=auto", f"not even {rows} at once fits into the device's memory",
+                                "set model.gradient_checkpointing=true, model.dtype=bfloat16 or a smaller "
+                                f"model.resolution{f', or method.{key}={size}' if peaks else ''}")
+            problem.alone = shared
+            raise problem from error
+    return Line.through(size, peaks[0], 2 * size, peaks[1])
 
 
 @contextmanager

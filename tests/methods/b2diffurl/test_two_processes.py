@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -92,3 +93,15 @@ def test_shared_weights_in_half_precision_have_ratio_one_and_the_same_gradient(s
     assert all(stage["figures"]["policy/first_ratio_dev"] == 0 for stage in found[0]["stages"])
     gradients = one["gradients"][0], found[0]["gradients"][0]
     assert torch.nn.functional.cosine_similarity(*gradients, dim=0) > 0.99
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ["distance", "shared"])
+def test_a_rank_that_runs_out_of_memory_leaves_no_other_waiting(sd_folder: Path, tmp_path: Path, case: str) -> None:
+    """All stop for its reason; where the others wait for its weights, it does not wait for them."""
+    failing = pytest.raises(AssertionError, match="OutOfMemoryError") if case == "shared" else nullcontext()
+    with failing:
+        side_by_side(2, "tests.methods.b2diffurl.out_of_memory", [str(sd_folder), str(tmp_path), case], seconds=100)
+    told = {rank: (tmp_path / f"{rank}.txt").read_text() for rank in (0, 1) if (tmp_path / f"{rank}.txt").is_file()}
+    assert all("method.rollout_batch=64: was too much" in words for words in told.values())
+    assert told[1].startswith("False True" if case == "shared" else "True False") and (case == "shared" or 0 in told)
