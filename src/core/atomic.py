@@ -77,7 +77,9 @@ def told(path: Path) -> Iterator[None]:
 
 def disk_fault(error: BaseException | None) -> OSError | None:
     """The error of a full or failing disk in a chain of errors; torch reports one as a RuntimeError around it."""
-    while error is not None:
+    seen = set()
+    while error is not None and id(error) not in seen:  # a chain may lead back to itself
+        seen.add(id(error))
         if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
             return error
         error = error.__cause__ or error.__context__

@@ -22,10 +22,10 @@ def build(node: dict[str, Any], **extra: Any) -> Any:
         return instantiate({**node, "_convert_": "all"}, **extra)
     except InstantiationException as error:
         cause = _first_cause(error)
-        if isinstance(cause, ModuleNotFoundError):
-            raise UserError(node["_target_"], f"needs the package {cause.name}",
-                            f"install it: .venv/bin/pip install {cause.name}") from error
-        raise cause from error
+    if isinstance(cause, ModuleNotFoundError):
+        raise UserError(node["_target_"], f"needs the package {cause.name}",
+                        f"install it: .venv/bin/pip install {cause.name}") from cause
+    raise cause  # not from Hydra's error, whose own cause it is: the chain would be a ring
 
 
 def _first_cause(error: BaseException) -> BaseException:

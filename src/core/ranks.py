@@ -107,7 +107,10 @@ def together(exchange: Callable[[], AbstractContextManager[Any]] = nullcontext) 
             raise
         own = error
     with exchange():
-        found = [words for words in gathered(own and own.words) if words]
+        try:
+            found = [words for words in gathered(own and own.words) if words]
+        except UserError as lost:  # another rank has ended meanwhile; what this one has to say comes first
+            raise own or lost
     if found:
         error = UserError(*found[0])
         error.shared = True

@@ -26,6 +26,7 @@ class Work:
         self.plan, self.results = plan, results
         self.mode: str = plan.cfg["mode"]
         self.loggers: list[Logger] = []
+        refuse_missing_gpu(plan.cfg["trainer"].get("accelerator"))
         seed_everything(plan.cfg["seed"], epoch=-1)
         self.module: LightningModule = build(plan.cfg["method"])
         self.module.run_dir, self.module.seed = plan.folder, plan.cfg["seed"]
@@ -201,6 +202,15 @@ class Work:
             self.module.on_load_checkpoint(content)
             self.module.load_state_dict(content["state_dict"], strict=self.module.strict_loading)
         self.module.to(self.trainer.strategy.root_device).eval()
+
+
+def refuse_missing_gpu(accelerator: object) -> None:
+    """A UserError if a GPU is asked for and PyTorch sees none; before anything is loaded or written."""
+    seen = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    seen["gpu"] = any(seen.values())
+    if not seen.get(accelerator, True):
+        raise UserError(f"trainer.accelerator={accelerator}", "PyTorch sees no such device on this machine",
+                        "use trainer=cpu; `make doctor` says what is there")
 
 
 def device_name(trainer: Trainer) -> str:
