@@ -110,7 +110,7 @@ def together(exchange: Callable[[], AbstractContextManager[Any]] = nullcontext) 
         try:
             found = [words for words in gathered(own and own.words) if words]
         except UserError as lost:  # another rank has ended meanwhile; what this one has to say comes first
-            raise own or lost
+            raise (own or lost) from None
     if found:
         error = UserError(*found[0])
         error.shared = True
