@@ -6,6 +6,7 @@ import torch
 
 from src.core import ranks, sharding
 from src.core.errors import UserError
+from src.core.host import made_on_host
 from src.methods.b2diffurl import fitting
 from src.methods.b2diffurl.ddim import Ddim
 
@@ -18,9 +19,10 @@ class Loading:
 
     def configure_model(self) -> None:
         """Loads every part once; the prompts are embedded once for the whole run. Sizes become numbers when needed."""
-        if not self._loaded:
-            self._load_in_turn()
-        fitting.settle(self, training=self.trainer.training)
+        with made_on_host():
+            if not self._loaded:
+                self._load_in_turn()
+            fitting.settle(self, training=self.trainer.training)
 
     def _load_in_turn(self) -> None:
         processes = ranks.count()

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from src.core.errors import UserError
+from src.core.host import made_on_host
 from src.data.images.base import ImageData
 from src.data.images.batch import Batch
 from src.data.images.order import Order
@@ -75,13 +76,14 @@ class Classifier(Keeping, Evaluating, L.LightningModule):
         """Reads the data and builds the network, whose weights depend on the seed alone."""
         if self.network is not None:
             return
-        self.data.load(self.trainer.strategy.root_device)
-        self.network = self.build()
+        with made_on_host():
+            self.data.load(self.trainer.strategy.root_device)
+            self.network = self.build()
+            if self.ema_decay is not None:
+                average = get_ema_multi_avg_fn(self.ema_decay)
+                self.average = AveragedModel(self.network, multi_avg_fn=average, use_buffers=True)
         if self.wants_compile:
             self.network.compile()
-        if self.ema_decay is not None:
-            average = get_ema_multi_avg_fn(self.ema_decay)
-            self.average = AveragedModel(self.network, multi_avg_fn=average, use_buffers=True)
 
     def build(self) -> torch.nn.Module:
         """A network for this data; the generators of the training do not notice."""

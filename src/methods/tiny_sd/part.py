@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import OneCycleLR
 from torch.utils.data import DataLoader
 
+from src.core.host import made_on_host
+
 
 class Part(L.LightningModule):
     """A network trained on freshly drawn pictures; the batch of step i is a function of (seed, i) alone.
@@ -35,11 +37,11 @@ class Part(L.LightningModule):
         """The network, and the exponential moving average of its weights, which is what is scored and exported."""
         if hasattr(self, "net"):
             return
-        with torch.random.fork_rng(devices=[]):
+        with made_on_host(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             self.net = self.network().train()
-        self.average = torch.optim.swa_utils.AveragedModel(
-            self.net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(self.ema_decay), use_buffers=True)
+            self.average = torch.optim.swa_utils.AveragedModel(
+                self.net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(self.ema_decay), use_buffers=True)
 
     @property
     def trained(self) -> nn.Module:

@@ -65,7 +65,7 @@ class PSKD(Loss):
 
     def end_epoch(self) -> dict[str, float]:
         """a_t, the memory's figures, and the gradient factor 1 - a g_{t-1} / g_t over right, wrong and all samples."""
-        tally, alpha = self.tally.double().cpu(), float(self.weight)
+        tally, alpha = self.tally.cpu().double(), float(self.weight)
         rows = {"easy": tally[0], "hard": tally[1], "all": tally.sum(0)}
         factors = {f"pskd/gradient_factor_{name}": float(1 - alpha * row[1] / row[0])
                    for name, row in rows.items() if row[0] > 0}

@@ -60,7 +60,7 @@ class Memory:
 
     def ages(self) -> dict[str, float]:
         """0 for a row written in this epoch; rows that are still the label count from the start."""
-        age = (self.epoch - self.written[self.context.candidates.to(self.written.device)]).double()
+        age = (self.epoch - self.written[self.context.candidates.to(self.written.device)]).float()
         refused = int(self.refused)
         if refused:
             warn(f"{refused} predictions of epoch {self.epoch + 1} were NaN and not kept; the earlier ones stay")

@@ -77,8 +77,8 @@ class MemmapMemory(Memory):
     def read(self, step: Step) -> Rows:
         rows = torch.from_numpy(self.now[step.host_index.numpy()])
         if self.context.device.type == "cuda":
-            rows = rows.pin_memory().to(self.context.device, non_blocking=True)
-        return DenseRows(rows)
+            rows = rows.pin_memory()
+        return DenseRows(rows.to(self.context.device, non_blocking=True))
 
     def write(self, step: Step, probs: Tensor, past: Rows) -> None:
         """Goes to the host while the device works on; the batch before is on the host by then and goes to the file."""
@@ -144,7 +144,7 @@ class MemmapMemory(Memory):
 
 def _to_host(rows: Tensor) -> tuple[Tensor, Any]:
     if rows.device.type != "cuda":
-        return rows, None
+        return rows.cpu(), None
     host = torch.empty(rows.shape, dtype=rows.dtype, pin_memory=True)
     host.copy_(rows, non_blocking=True)
     event = torch.cuda.Event()
