@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import statistics
 import sys
-import time
 
 import torch
 
 from src.bench.building import built
+from src.bench.timing import device, now
 from src.methods.b2diffurl.module import B2DiffuRL
 from src.methods.b2diffurl.noise import keyed_normal
 from src.methods.b2diffurl.sampling import INITIAL, TRUNK
@@ -23,9 +23,10 @@ REPEATS = 5
 @torch.no_grad()
 def one_by_one(module: B2DiffuRL, prompt_index: torch.Tensor, slots: torch.Tensor, interval: int) -> torch.Tensor:
     """The authors' way: every branch from its start, one branch number after another; x_0 [N * K, C, H, W]."""
-    branches = []
+    branches, where = [], module.model.device
+    prompt_index, slots = prompt_index.to(where), slots.to(where)
     for branch in range(module.branches):
-        key = {"seed": module.seed, "stage": 0, "slots": slots, "device": module.device}
+        key = {"seed": module.seed, "stage": 0, "slots": slots, "device": where}
         trunk, own = torch.full_like(slots, TRUNK), torch.full_like(slots, branch)
         latents = keyed_normal(module.model.latent_shape, branches=trunk, step=INITIAL, **key)
         for step in range(module.steps):
@@ -39,17 +40,17 @@ def one_by_one(module: B2DiffuRL, prompt_index: torch.Tensor, slots: torch.Tenso
 
 def main() -> None:
     module, _ = built(sys.argv[1:])
-    module.load(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    module.load(device())
     interval = module.interval_of(0)
     prompt_index, slots = draw_prompts(module.prompts_per_stage, len(module.prompts.train), seed=module.seed, stage=0)
     ratios, same, counts = [], True, []
     for repeat in range(REPEATS + 1):
-        start, before = time.perf_counter(), module.model.evaluations
+        start, before = now(), module.model.evaluations
         looped = one_by_one(module, prompt_index, slots, interval)
-        middle, between = time.perf_counter(), module.model.evaluations
+        middle, between = now(), module.model.evaluations
         batched = module.sample_latents(prompt_index, slots, branches=module.branches, interval=interval, stage=0,
                                         seed=module.seed, keep=True).latents
-        end, after = time.perf_counter(), module.model.evaluations
+        end, after = now(), module.model.evaluations
         same &= torch.allclose(looped, batched, atol=1e-4)
         counts = [between - before, after - between]
         if repeat:  # the first one warms up

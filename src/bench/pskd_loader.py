@@ -36,7 +36,8 @@ def through_the_project(overrides: list[str]) -> tuple[float, Classifier]:
 
 def on_tensors(module: Classifier, batches: list[Batch]) -> float:
     """Steps a second of a bare loop over the same batches."""
-    net, device = module.build().to(module.device), module.device
+    device = batches[0].images.device  # module.device is the host again
+    net = module.build().to(device)
     optimizer = torch.optim.SGD(net.parameters(), lr=module.lr, momentum=module.momentum, nesterov=module.nesterov,
                                 weight_decay=module.weight_decay)
     start = time.perf_counter()
@@ -59,8 +60,9 @@ def main(overrides: list[str]) -> None:
         project, _ = through_the_project(overrides)
         pairs.append((project, bare if bare is not None else on_tensors(module, batches)))
     share = [project / bare for project, bare in pairs]
-    note(f"{module.model.identity()} on {module.device}, {torch.get_num_threads()} threads, {len(batches)} batches of "
-         f"{module.batch_size}: {median(p for p, _ in pairs):.1f} steps/s through the project, "
+    note(f"{module.model.identity()} on {batches[0].images.device}, {torch.get_num_threads()} threads, "
+         f"{len(batches)} batches of {module.batch_size}: "
+         f"{median(p for p, _ in pairs):.1f} steps/s through the project, "
          f"{median(b for _, b in pairs):.1f} on tensors in memory: {100 * median(share):.1f} % "
          f"({100 * min(share):.1f} to {100 * max(share):.1f})")
 

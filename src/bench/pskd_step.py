@@ -13,6 +13,7 @@ from statistics import quantiles
 import torch
 
 from src.bench.building import built
+from src.bench.timing import device
 from src.core.console import note
 from src.data.images.batch import Batch
 from src.data.images.order import epoch_order
@@ -41,10 +42,10 @@ def losses() -> dict[str, Loss]:
 def problem(overrides: list[str]) -> tuple[Context, Batch]:
     """The network and one batch of random pictures out of a CIFAR-100-sized set, on the GPU if there is one."""
     module, _ = built([*DEFAULT, *overrides])
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    where = device()
 
     def build() -> torch.nn.Module:
-        return module.model.build(CLASSES, 3, SIDE).to(device)
+        return module.model.build(CLASSES, 3, SIDE).to(where)
 
     labels = torch.randint(CLASSES, (SAMPLES,))
     every = torch.arange(SAMPLES)
@@ -53,10 +54,10 @@ def problem(overrides: list[str]) -> tuple[Context, Batch]:
         return epoch_order(every, labels=labels, batch_size=module.batch_size, seed=0, epoch=epoch)
 
     rows = order_of(0, 0).rows(0)
-    images = torch.randn(len(rows), 3, SIDE, SIDE, device=device).contiguous(memory_format=torch.channels_last)
-    context = Context(labels=labels, candidates=every, classes=CLASSES, epochs=300, device=device,
+    images = torch.randn(len(rows), 3, SIDE, SIDE, device=where).contiguous(memory_format=torch.channels_last)
+    context = Context(labels=labels, candidates=every, classes=CLASSES, epochs=300, device=where,
                       folder=module.run_dir, fingerprint="", network=build(), build=build, order_of=order_of)
-    return context, Batch(images, labels[rows].to(device), rows.to(device))
+    return context, Batch(images, labels[rows].to(where), rows.to(where))
 
 
 def taken(loss: Loss) -> str:

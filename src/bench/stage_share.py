@@ -4,15 +4,14 @@ inside the UNet (forward and backward), the VAE, the text encoder and the reward
 from __future__ import annotations
 
 import sys
-import time
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
 import lightning as L
-import torch
 
 from src.bench.building import built
+from src.bench.timing import now
 
 STAGES, WARM_UP = 8, 2
 
@@ -28,11 +27,11 @@ class Stopwatch(L.Callback):
         inner: Callable[..., Any] = getattr(owner, method)
 
         def timed(*args: Any, **kwargs: Any) -> Any:
-            start = _now()
+            start = now()
             try:
                 return inner(*args, **kwargs)
             finally:
-                self.inside[name] += _now() - start
+                self.inside[name] += now() - start
 
         setattr(owner, method, timed)
 
@@ -46,16 +45,10 @@ class Stopwatch(L.Callback):
     def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         if trainer.current_epoch == WARM_UP:
             self.inside.clear()
-            self.start = _now()
+            self.start = now()
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        self.total = _now() - self.start if trainer.current_epoch >= WARM_UP else 0.0
-
-
-def _now() -> float:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter()
+        self.total = now() - self.start if trainer.current_epoch >= WARM_UP else 0.0
 
 
 def main() -> None:

@@ -41,11 +41,9 @@ def device() -> torch.device:
 
 def seconds(work: Work) -> float:
     """Of one call, the device waited for before and after, never within."""
-    _wait()
-    start = time.perf_counter()
+    start = now()
     work()
-    _wait()
-    return time.perf_counter() - start
+    return now() - start
 
 
 def compared(name: str, kind: str, one: tuple[str, Work], other: tuple[str, Work], *, repeats: int = REPEATS,
@@ -83,6 +81,8 @@ def skipped(name: str, reason: str) -> Result:
     return Result(name, "skipped", "", "", note=reason)
 
 
-def _wait() -> None:
+def now() -> float:
+    """Seconds of a clock, read when the device has done what it was told."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
+    return time.perf_counter()

@@ -92,7 +92,7 @@ class Comparing(Distance):
             raise UserError(f"rank {ranks.number()} has to evaluate {names}", "rank 0 has others: the folders of the "
                             "runs look different from there", "start again, with the runs on one common disk")
         for measure in () if ranks.number() else self.measures.values():
-            measure.load(self.device, self.scorers)
+            measure.load(self.model.device, self.scorers)
 
     def on_test_epoch_end(self) -> None:
         if self.state is None:

@@ -117,11 +117,12 @@ class B2DiffuRL(Loading, Comparing, Collecting, Updating, Evaluating, Describing
 
     def sample_latents(self, prompt_index: LongTensor, slots: LongTensor, *, branches: int, interval: int, stage: int,
                        seed: int, keep: bool, progress: Any = None, most: int = 0) -> Rollout:
+        device = self.model.device  # self.device is the host while Lightning has no loop
         with fitting.enough_for_pictures(self):
-            return rollout(self.denoise, self.ddim, prompt_index.to(self.device), slots.to(self.device),
-                           branches=branches, interval=interval, latent_shape=self.model.latent_shape, seed=seed,
-                           stage=stage, max_batch=self.rollout_batch, keep=keep, shared_trunk=self.shared_trunk,
-                           progress=progress, most=most)
+            return rollout(self.denoise, self.ddim, prompt_index.to(device), slots.to(device), branches=branches,
+                           interval=interval, latent_shape=self.model.latent_shape, seed=seed, stage=stage,
+                           max_batch=self.rollout_batch, keep=keep,
+                           shared_trunk=self.shared_trunk, progress=progress, most=most)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """A batch is numbers of samples, or of prompts: the host looks them up."""

@@ -8,8 +8,8 @@ from typing import Any, Literal
 import lightning as L
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from src.core.averaging import Averaged
 from src.core.errors import UserError
 from src.core.host import made_on_host
 from src.data.images.base import ImageData
@@ -68,7 +68,7 @@ class Classifier(Keeping, Evaluating, L.LightningModule):
         self.seed, self.run_dir, self.figures, self.label = 0, Path("."), {}, "eval"  # core sets the first two
         self.clock, self.overhead, self.real = Clock(), {}, {}
         self.network: torch.nn.Module | None = None
-        self.average: AveragedModel | None = None
+        self.average: Averaged | None = None
 
     # --- set-up -------------------------------------------------------------------------------------------------
 
@@ -80,8 +80,7 @@ class Classifier(Keeping, Evaluating, L.LightningModule):
             self.data.load(self.trainer.strategy.root_device)
             self.network = self.build()
             if self.ema_decay is not None:
-                average = get_ema_multi_avg_fn(self.ema_decay)
-                self.average = AveragedModel(self.network, multi_avg_fn=average, use_buffers=True)
+                self.average = Averaged(self.network, self.ema_decay)
         if self.wants_compile:
             self.network.compile()
 

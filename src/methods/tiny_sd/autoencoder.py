@@ -27,12 +27,12 @@ class AutoencoderTraining(Part):
 
     def drawings(self, count: int, generator: torch.Generator) -> Tensor:
         images = 2 * shapes.draw(shapes.random_scenes(count, generator), generator) - 1
-        return images.to(memory_format=torch.channels_last)
+        return images.to(self.device, memory_format=torch.channels_last)
 
     def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         images = self.drawings(self.batch_size, generator)
         posterior = self.net.encode(images).latent_dist
-        noise = torch.randn(posterior.mean.shape, generator=generator)
+        noise = torch.randn(posterior.mean.shape, generator=generator).to(self.device)
         decoded = self.net.decode(posterior.mean + posterior.std * noise).sample
         error = (decoded - images).abs().mean() + edge_error(decoded, images)
         kl = posterior.kl().mean() / posterior.mean[0].numel()

@@ -29,13 +29,13 @@ class ClipTraining(Part):
 
     def tokens(self, scenes: Tensor, generator: torch.Generator) -> Tensor:
         """Captions of scenes in a random one of their two phrasings, as token ids [batch, tokens]."""
-        return caption_tokens(self.tokenizer, scenes, generator)
+        return caption_tokens(self.tokenizer, scenes, generator).to(self.device)
 
     def loss(self, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         scenes = relatives(shapes.random_scenes(self.batch_size // 4, generator), generator)
-        images = disturb(shapes.draw(scenes, generator), generator)
+        images = disturb(shapes.draw(scenes, generator), generator).to(self.device)
         logits = self.net(input_ids=self.tokens(scenes, generator), pixel_values=2 * images - 1).logits_per_image
-        same = (scenes[:, None] == scenes[None]).all(-1).float()
+        same = (scenes[:, None] == scenes[None]).all(-1).float().to(self.device)
         target = same / same.sum(1, keepdim=True)  # equal scenes are all right answers
         loss = (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
         right = (target.gather(1, logits.argmax(1, keepdim=True)) > 0).float().mean()
@@ -48,7 +48,7 @@ class ClipTraining(Part):
         everything = shapes.all_scenes()
         text = self.trained.get_text_features(input_ids=self.tokens(everything, generator)).pooler_output
         picks = torch.randint(len(everything), (2048,), generator=generator)
-        images = shapes.draw(everything[picks], generator)
+        images, picks = shapes.draw(everything[picks], generator).to(self.device), picks.to(self.device)
         vision = self.trained.get_image_features(pixel_values=2 * images - 1).pooler_output
         similarity = F.normalize(vision, dim=1) @ F.normalize(text, dim=1).T
         own = similarity.gather(1, picks[:, None])

@@ -11,14 +11,16 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import OneCycleLR
 from torch.utils.data import DataLoader
 
+from src.core.averaging import Averaged
 from src.core.host import made_on_host
 
 
 class Part(L.LightningModule):
     """A network trained on freshly drawn pictures; the batch of step i is a function of (seed, i) alone.
 
-    Subclasses give `network()`, `loss(generator)`, `score(generator)` and `export(folder)`. An epoch is a sixth of the
-    steps, only so that there is a checkpoint to go on from.
+    Subclasses give `network()`, `loss(generator)`, `score(generator)` and `export(folder)`; they draw on the host and
+    move what they drew to the network's device. An epoch is a sixth of the steps, only so that there is a checkpoint to
+    go on from.
     """
 
     EPOCHS = 6
@@ -40,8 +42,7 @@ class Part(L.LightningModule):
         with made_on_host(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             self.net = self.network().train()
-            self.average = torch.optim.swa_utils.AveragedModel(
-                self.net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(self.ema_decay), use_buffers=True)
+            self.average = Averaged(self.net, self.ema_decay)
 
     @property
     def trained(self) -> nn.Module:

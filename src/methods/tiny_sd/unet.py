@@ -51,10 +51,11 @@ class UNetTraining(Part):
 
     @torch.no_grad()
     def diffuse(self, scenes: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        images = (2 * shapes.draw(scenes, generator) - 1).to(memory_format=torch.channels_last)
+        images = (2 * shapes.draw(scenes, generator) - 1).to(self.device, memory_format=torch.channels_last)
         latents = self.vae.encode(images).latent_dist.mean * self.vae.config.scaling_factor
         noise = torch.randn(latents.shape, generator=generator)
         times = torch.randint(self.scheduler.config.num_train_timesteps, (len(scenes),), generator=generator)
+        noise, times = noise.to(self.device), times.to(self.device)
         return latents, noise, self.scheduler.add_noise(latents, noise, times), times
 
     @torch.no_grad()
@@ -64,14 +65,14 @@ class UNetTraining(Part):
         tokens = caption_tokens(self.tokenizer, torch.where(wrong, change_one(scenes, generator), scenes), generator)
         empty = self.tokenizer("", padding="max_length", return_tensors="pt").input_ids
         left_out = torch.rand(len(scenes), 1, generator=generator) < self.caption_dropout
-        return self.text_encoder(torch.where(left_out, empty, tokens))[0]
+        return self.text_encoder(torch.where(left_out, empty, tokens).to(self.device))[0]
 
     @torch.no_grad()
     def score(self, generator: torch.Generator) -> dict[str, float]:
         """Mean squared error of the noise on fresh drawings with right captions."""
         scenes = shapes.random_scenes(1024, generator)
         _, noise, noisy, times = self.diffuse(scenes, generator)
-        tokens = caption_tokens(self.tokenizer, scenes, generator)
+        tokens = caption_tokens(self.tokenizer, scenes, generator).to(self.device)
         return {"noise_mse": float(F.mse_loss(self.trained(noisy, times, self.text_encoder(tokens)[0]).sample, noise))}
 
     def export(self, folder: Path) -> None:

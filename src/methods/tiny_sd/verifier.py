@@ -29,7 +29,8 @@ class VerifierTraining(Part):
         clean = torch.arange(self.batch_size) % 2
         images = shapes.draw(scenes, generator)
         images = torch.where(clean[:, None, None, None] == 1, images, spoil(scenes, images, generator))
-        logits = self.net(disturb(images, generator)).split(HEADS, 1)
+        images, scenes, clean = (drawn.to(self.device) for drawn in (disturb(images, generator), scenes, clean))
+        logits = self.net(images).split(HEADS, 1)
         pairs = zip(logits[:-1], scenes.T, strict=True)
         attribute_losses = torch.stack([F.cross_entropy(z, y, reduction="none") for z, y in pairs])
         clean_loss = F.cross_entropy(logits[-1], clean)
@@ -40,8 +41,9 @@ class VerifierTraining(Part):
         """Accuracy per attribute on fresh drawings, and the share of clean and spoilt ones told apart."""
         scenes = shapes.random_scenes(8192, generator)
         images = shapes.draw(scenes, generator)
-        verdict = self.trained.judge(images, scenes)
-        spoilt = self.trained.judge(spoil(scenes, images, generator), scenes)
+        spoilt = spoil(scenes, images, generator).to(self.device)
+        images, scenes = images.to(self.device), scenes.to(self.device)
+        verdict, spoilt = self.trained.judge(images, scenes), self.trained.judge(spoilt, scenes)
         names = (*shapes.ATTRIBUTES, "clean", "all_right", "spoilt_found")
         values = [*verdict.attributes.mean(0), verdict.clean.mean(), verdict.all_right.mean(), 1 - spoilt.clean.mean()]
         return {f"{name}_accuracy": float(value) for name, value in zip(names, values, strict=True)}

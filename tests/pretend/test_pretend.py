@@ -1,0 +1,62 @@
+"""Both methods from start to end on a device that is not the host's: what a GPU refuses, and where it is waited for."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from torch.utils import backend_registration
+
+from src.run import run
+
+ROOT = Path(__file__).parents[2]
+CONF = ROOT / "tests/methods"
+NEEDED = "_setup_privateuseone_for_python_backend"
+
+pytestmark = pytest.mark.skipif(not hasattr(backend_registration, NEEDED), reason="needs backends in Python")
+
+
+def on_device(file: Path, *runs: list[str]) -> dict[str, int]:
+    """Where the host waited in runs one after the other; each has to end well."""
+    options = [option for one in runs for option in ("--", *one)]
+    done = subprocess.run([sys.executable, "-m", "tests.pretend", str(file), *options], cwd=ROOT, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300)
+    assert done.returncode == 0, done.stdout
+    return json.loads(file.read_text())
+
+
+def in_loops(waits: dict[str, int], *loops: str) -> set[str]:
+    return {place.partition(": ")[2] for place in waits if place.partition(":")[0] in loops}
+
+
+def figures(output: Path) -> dict[str, Any]:
+    found = json.loads((output / "latest" / "metrics.json").read_text())
+    return {name: value for name, value in found.items() if "/" in name and "seconds" not in name}
+
+
+def test_a_classifier_trains_there_and_waits_for_nothing_between_its_steps(tmp_path: Path):
+    options = ["--config-dir", str(CONF / "pskd/conf"), "experiment=quarters", "method=pskd", "method.epochs=2"]
+    averaged = [*options, "method.ema_decay=0.9"]
+    mixed = [*options, "method.mixing=cutmix", "method.mixing_probability=0.5", "method.loss.memory=snapshot"]
+    file = [*options, "method.loss.memory=memmap"]
+    waits = on_device(tmp_path / "waits.json", [*mixed, f"output_dir={tmp_path}"], [*file, f"output_dir={tmp_path}"],
+                      [*averaged, f"output_dir={tmp_path / 'device'}"])
+    assert in_loops(waits, "advance") == {
+        "item in core/averaging.py update_parameters",  # a training's first step
+        "_to_copy in methods/pskd/memory/memmap.py _to_host"}  # CUDA has a way that does not wait
+    assert run([*averaged, f"output_dir={tmp_path / 'host'}"]) == 0
+    assert figures(tmp_path / "device") == pytest.approx(figures(tmp_path / "host"), rel=1e-3, abs=1e-4)
+
+
+def test_b2_trains_there_and_its_loops_wait_for_nothing(sd_folder: Path, tmp_path: Path):
+    options = ["--config-dir", str(CONF / "b2diffurl/conf"), "experiment=standin", f"model.path={sd_folder}",
+               "reward=jpeg_compressibility", "objective=dpok", "objective.kl_weight=0.1", "method.replay=always",
+               "method.stages=1", "method.eval_prompts=1", "method.eval_images=1", "method.curve_images=1"]
+    waits = on_device(tmp_path / "waits.json", [*options, f"output_dir={tmp_path / 'device'}"])
+    assert waits and not in_loops(waits, "training_step", "rollout", "replayed", "with_reference")
+    assert run([*options, f"output_dir={tmp_path / 'host'}"]) == 0
+    assert figures(tmp_path / "device") == pytest.approx(figures(tmp_path / "host"), rel=1e-3, abs=1e-4)
