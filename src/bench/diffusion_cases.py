@@ -12,7 +12,7 @@ from src.bench.branching import one_by_one
 from src.bench.building import built
 from src.bench.timing import Result, compared, device, skipped
 from src.core import compiler
-from src.methods.b2diffurl import fitting
+from src.methods.b2diffurl import auto_sizes
 from src.methods.b2diffurl.module import B2DiffuRL
 from src.methods.b2diffurl.stage import draw_prompts
 from src.methods.b2diffurl.update import Kept, log_prob, pairs_of
@@ -25,7 +25,7 @@ def loaded(overrides: Sequence[str]) -> Module:
     """The method of these overrides with its weights."""
     module, _ = built(overrides)
     module.load(device())
-    fitting.settle(module, training=True)
+    auto_sizes.settle(module, training=True)
     return module
 
 

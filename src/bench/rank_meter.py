@@ -18,7 +18,7 @@ from src.methods.pskd.module import Classifier
 
 
 class Meter(L.Callback):
-    """Seconds of this rank by what they went to, a row an epoch; the first epoch, a warm-up, is left out."""
+    """Seconds of this rank by what they went to, a row an epoch."""
 
     def __init__(self) -> None:
         self.seconds: Counter[str] = Counter()

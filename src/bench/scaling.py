@@ -25,17 +25,17 @@ def methods() -> dict[str, B2 | PSKD]:
     from src.bench.unet_cases import CONFIG, counted, sampling, unet
 
     meta = torch.device("meta")
-    trained = sum(item.numel() for item in unet(CONFIG, torch.float32, meta).parameters() if item.requires_grad)
+    adapted = unet(CONFIG, torch.float32, meta)
+    adapter = sum(item.numel() for item in adapted.parameters() if item.requires_grad)
+    base = sum(item.numel() for item in adapted.parameters() if not item.requires_grad)
     with meta:
         network = timm.create_model("resnet152").eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(torch.empty(1, 3, 224, 224, device=meta))
     forward, size = counter.get_total_flops(), sum(item.numel() for item in network.parameters())
-    whole = unet(CONFIG, torch.float32, meta)
-    every = sum(item.numel() for name, item in whole.named_parameters() if "lora" not in name)
     rollout = counted(sampling, CONFIG, 1)
-    return {"B2-DiffuRL, SD 1.4": B2(rollout, trained),
-            "B2-DiffuRL, SD 1.4, whole UNet shared": B2(rollout, every, shared=True),
+    return {"B2-DiffuRL, SD 1.4": B2(rollout, adapter),
+            "B2-DiffuRL, SD 1.4, whole UNet shared": B2(rollout, base, shared=True),
             "PS-KD, ImageNet, table": PSKD(forward, size, False),
             "PS-KD, ImageNet, sharded": PSKD(forward, size, True)}
 

@@ -58,33 +58,47 @@ class B2:
     micro_batch: int = 8
 
     def row(self, ranks: int, link: Link) -> Row:
-        """Rewards of all pictures once a stage (prompts and trunks follow from the seed); gradients once an update.
-
-        Shared weights are collected on each host in half precision for every call of the UNet and once more for its
-        backward pass, and every micro-batch's gradients are summed there in float32; between hosts once an update.
-        """
-        trunks, pictures = math.ceil(self.trunks / ranks), self.trunks * self.branches
-        updates = self.inner_epochs * math.ceil(self.kept / self.samples_per_update)
-        own = math.ceil(self.samples_per_update / ranks)
+        """Rewards of all pictures once a stage (prompts and trunks follow from the seed); gradients once an update."""
+        trunks = math.ceil(self.trunks / ranks)
         guided = 2  # conditional and unconditional rows
         update = 3 if self.shared else 2  # backward through frozen weights is one forward, else two
-        work = guided * self.steps * self.forward * (trunks * self.branches + updates * own * update)
-        told, gradients = FLOAT * pictures, FLOAT * self.gradients
-        wait, reduce = link.gather(told, ranks), updates * link.all_reduce(gradients, ranks)
-        sent = (ranks - 1) / ranks * (told + 2 * updates * gradients)
+        pairs = self.updates * self.own_samples(ranks) * update
+        work = guided * self.steps * self.forward * (trunks * self.branches + pairs)
+        told = FLOAT * self.trunks * self.branches
+        wait = link.gather(told, ranks)
         memory = held(trunks * self.branches, math.ceil(self.kept / ranks), self.steps) * self.latents
-        if self.shared:
-            host, hosts = min(ranks, link.host), max(1, ranks // link.host)
-            rolled = self.steps * math.ceil(trunks * self.branches / self.rollout_batch)
-            trained = updates * math.ceil(own * self.steps / self.micro_batch)
-            passes = HALF * self.gradients * (rolled + 2 * trained) + FLOAT * self.gradients * trained
-            # Parts: weights, gradients, two moments; whole: the weights in half precision while they are used.
-            memory += 4 * FLOAT * self.gradients / host
-            reduce = replace(link, bandwidth=link.inside).gather(passes, host)
-            reduce += updates * link.all_reduce(gradients / host, hosts)
-            sent = (host - 1) / host * passes + (hosts - 1) / hosts * 2 * updates * gradients / host
+        more, sent, reduce = self.of_shared(ranks, link) if self.shared else self.of_copies(ranks, link)
         time = wait + reduce + work / link.flops
-        return Row(ranks, memory, sent, reduce / time, wait / time)
+        return Row(ranks, memory + more, (ranks - 1) / ranks * told + sent, reduce / time, wait / time)
+
+    @property
+    def updates(self) -> int:
+        """Optimiser steps of a stage."""
+        return self.inner_epochs * math.ceil(self.kept / self.samples_per_update)
+
+    def own_samples(self, ranks: int) -> int:
+        """Of an update, on the rank that has most."""
+        return math.ceil(self.samples_per_update / ranks)
+
+    def of_copies(self, ranks: int, link: Link) -> tuple[float, float, float]:
+        """Every rank has the weights: bytes held beside trajectories, bytes sent for gradients, seconds."""
+        size = FLOAT * self.gradients
+        return 0.0, (ranks - 1) / ranks * 2 * self.updates * size, self.updates * link.all_reduce(size, ranks)
+
+    def of_shared(self, ranks: int, link: Link) -> tuple[float, float, float]:
+        """The same where a host's ranks share the weights: parts of weights, gradients and two moments are held.
+
+        Weights are collected on each host in half precision for every call of the UNet and once more for its backward
+        pass, and every micro-batch's gradients are summed there in float32; between hosts once an update.
+        """
+        host, hosts = min(ranks, link.host), max(1, ranks // link.host)
+        size = FLOAT * self.gradients
+        rolled = self.steps * math.ceil(math.ceil(self.trunks / ranks) * self.branches / self.rollout_batch)
+        trained = self.updates * math.ceil(self.own_samples(ranks) * self.steps / self.micro_batch)
+        passes = HALF * self.gradients * (rolled + 2 * trained) + size * trained
+        sent = (host - 1) / host * passes + (hosts - 1) / hosts * 2 * self.updates * size / host
+        seconds = replace(link, bandwidth=link.inside).gather(passes, host)
+        return 4 * size / host, sent, seconds + self.updates * link.all_reduce(size / host, hosts)
 
 
 @dataclass(frozen=True)

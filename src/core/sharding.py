@@ -12,13 +12,13 @@ from typing import Any
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.trainer.states import TrainerFn
-from torch import Tensor, nn
+from torch import nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
-from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 
 from src.core import ranks
 from src.core.errors import UserError
+from src.core.parts import collected, part_of
 
 
 class ShardedStrategy(DDPStrategy):
@@ -59,7 +59,7 @@ class ShardedStrategy(DDPStrategy):
     def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
         """The whole state, on rank 0 only: `Optimizer.state_dict` of one process."""
         found = super().optimizer_state(optimizer)
-        states = {key: {name: gathered(value) for name, value in state.items()}
+        states = {key: {name: collected(value) for name, value in state.items()}
                   for key, state in found["state"].items()}
         return {**found, "state": states} if self.is_global_zero else {}
 
@@ -81,29 +81,3 @@ class ShardedStrategy(DDPStrategy):
 def is_sharded(trainer: Trainer) -> bool:
     """Whether the processes share the weights, so that all have to call the network equally often."""
     return isinstance(trainer.strategy, ShardedStrategy)
-
-
-def gathered(value: Any) -> Any:
-    """A copy on the CPU of what may be a part of a tensor: the whole one, on rank 0, elsewhere None. All ranks call
-    it; other values pass."""
-    if not isinstance(value, DTensor):
-        return value
-    whole = value.full_tensor()
-    return whole.cpu() if ranks.number() == 0 else None
-
-
-def part_of(value: Any, like: Tensor) -> Any:
-    """This rank's part of a whole tensor of the shape of `like`, cut as that is; other values pass."""
-    if not (isinstance(like, DTensor) and isinstance(value, Tensor) and value.shape == like.shape):
-        return value
-    return distribute_tensor(value.to(like.device), like.device_mesh, like.placements, src_data_rank=None)
-
-
-def own_part(value: Tensor) -> Tensor:
-    """What this rank holds of a tensor that may be shared."""
-    return value.to_local() if isinstance(value, DTensor) else value
-
-
-def whole(value: Tensor) -> Tensor:
-    """The whole tensor on every rank."""
-    return value.full_tensor() if isinstance(value, DTensor) else value

@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.device_mesh import DeviceMesh
 
 from src.core.errors import UserError
 from src.core.memory_error import enough_memory
@@ -23,6 +22,9 @@ from src.models.guidance import guided
 from src.models.pipelines import PIPELINES, folder_problem, resolution_problem
 from src.models.state import copied_state, fits
 from src.models.text import TextEncoder
+
+if TYPE_CHECKING:
+    from torch.distributed.device_mesh import DeviceMesh
 
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
 

@@ -1,15 +1,18 @@
-"""A UNet whose weights are shared among processes: cut, read and written as a whole, made whole again."""
+"""A UNet whose weights are shared among processes: cut, read and written as a whole, made whole again.
+
+Importing this loads nothing of torch.distributed, which most runs do without.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.device_mesh import DeviceMesh
 
-from src.core.sharding import gathered, part_of
+if TYPE_CHECKING:
+    from torch.distributed.device_mesh import DeviceMesh
 
 UNITS = ("ResnetBlock2D", "BasicTransformerBlock")  # diffusers' blocks, whose weights come together one at a time
 
@@ -39,12 +42,16 @@ def average_over_hosts(unet: Any, now: bool) -> None:
 
 def whole_state(unet: nn.Module) -> dict[str, Tensor]:
     """The UNet's tensors on the CPU, on rank 0; elsewhere nothing. All ranks call it."""
-    found = {name: gathered(tensor.detach()) for name, tensor in unet.state_dict().items()}
+    from src.core.parts import collected
+
+    found = {name: collected(tensor.detach()) for name, tensor in unet.state_dict().items()}
     return {name: tensor for name, tensor in found.items() if tensor is not None}
 
 
 def load_whole(unet: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Each rank takes its parts of whole tensors, which all of them have."""
+    from src.core.parts import part_of
+
     own = unet.state_dict()
     unet.load_state_dict({name: part_of(tensor, own[name]) for name, tensor in state.items()})
 

@@ -31,7 +31,7 @@ def at_cost(runs: Sequence[Run], names: Sequence[str], column: str, value: float
     found = []
     for run in runs:
         if run.method == UNTRAINED:
-            found.append(replace(run, figures={name: run.figures[name] for name in names if name in run.figures}))
+            found.append(run.with_only(names))
             continue
         curves = {name: read_points(run.folder / "metrics.csv", name, column) for name in names}
         figures = {name: _between(points, value) for name, points in curves.items()}

@@ -30,6 +30,10 @@ class Run:
     def label(self) -> str:
         return ", ".join([self.method, *(f"{key}={value}" for key, value in self.keys)])
 
+    def with_only(self, names: Iterable[str]) -> Run:
+        """The same run with no other figures than these."""
+        return replace(self, figures={name: self.figures[name] for name in names if name in self.figures})
+
 
 def read_runs(folders: Iterable[Path], by: Sequence[str] = ()) -> tuple[list[Run], list[str]]:
     """Runs in and below ``folders``, and remarks: which were left out and why, which differ in more than the seed.
@@ -60,8 +64,7 @@ def only(runs: Sequence[Run], figures: Sequence[str]) -> list[Run]:
     for name in figures:
         if name not in known:
             raise UserError(f"--figures {name}", "no finished run has this figure", did_you_mean(name, known))
-    return [replace(run, figures={name: run.figures[name] for name in figures if name in run.figures})
-            for run in runs] if figures else list(runs)
+    return [run.with_only(figures) for run in runs] if figures else list(runs)
 
 
 def _unusable(content: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from src.core import ranks
 from src.core.progress import phase
-from src.methods.b2diffurl.fitting import enough_for_pairs
+from src.methods.b2diffurl.auto_sizes import enough_for_pairs
 from src.methods.b2diffurl.objectives.weighting import step_weights
 from src.methods.b2diffurl.reference import with_reference
 from src.methods.b2diffurl.sampling import Rollout
@@ -57,7 +57,7 @@ class Collecting:
         self.step_weights = step_weights(sigma, self.objective.weighting)
         plan = updates(len(chosen), inner_epochs=self.inner_epochs, samples_per_update=self.samples_per_update,
                        seed=self.seed, stage=stage, group=self.choice.group)
-        if self.kept_in_all if self.model.sharded else len(self.kept):
+        if self.kept_in_all:
             with enough_for_pairs(self):
                 self._complete(plan[: len(plan) // self.inner_epochs])
         self.policy_stats: list[dict[str, Any]] = []

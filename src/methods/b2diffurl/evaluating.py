@@ -59,12 +59,10 @@ class Evaluating:
 
     def evaluate(self, task: Task) -> None:
         """Draws and scores one batch of pictures."""
-        if not (len(task.slots) or self.model.sharded):
-            return
         evaluations = self.model.evaluations
         rolled = self.sample_latents(task.prompt_index, task.slots, branches=1, interval=self.steps,
                                      stage=EVALUATION_STAGE, seed=0, keep=False)
-        if not len(task.slots):  # this rank only lent its part of the weights
+        if not len(task.slots):  # a rank without pictures, which only lends its part of shared weights
             return
         pictures = self.model.decode(rolled.latents)
         self.tally.add(task, rolled.latents, pictures, self.all_scores(pictures, task.prompt_index))

@@ -7,7 +7,7 @@ import torch
 from src.core import ranks, sharding
 from src.core.errors import UserError
 from src.core.host import made_on_host
-from src.methods.b2diffurl import fitting
+from src.methods.b2diffurl import auto_sizes
 from src.methods.b2diffurl.ddim import Ddim
 
 
@@ -22,7 +22,7 @@ class Loading:
         with made_on_host():
             if not self._loaded:
                 self._load_in_turn()
-            fitting.settle(self, training=self.trainer.training)
+            auto_sizes.settle(self, training=self.trainer.training)
 
     def _load_in_turn(self) -> None:
         processes = ranks.count()

@@ -15,7 +15,7 @@ import torch
 from torch import LongTensor, Tensor
 
 from src.data.prompts import PromptSet
-from src.methods.b2diffurl import fitting, selection
+from src.methods.b2diffurl import auto_sizes, selection
 from src.methods.b2diffurl.clock import Clock
 from src.methods.b2diffurl.collecting import Collecting
 from src.methods.b2diffurl.comparing import Comparing
@@ -118,7 +118,7 @@ class B2DiffuRL(Loading, Comparing, Collecting, Updating, Evaluating, Describing
     def sample_latents(self, prompt_index: LongTensor, slots: LongTensor, *, branches: int, interval: int, stage: int,
                        seed: int, keep: bool, progress: Any = None, most: int = 0) -> Rollout:
         device = self.model.device  # self.device is the host while Lightning has no loop
-        with fitting.enough_for_pictures(self):
+        with auto_sizes.enough_for_pictures(self):
             return rollout(self.denoise, self.ddim, prompt_index.to(device), slots.to(device), branches=branches,
                            interval=interval, latent_shape=self.model.latent_shape, seed=seed, stage=stage,
                            max_batch=self.rollout_batch, keep=keep,

@@ -8,9 +8,10 @@ import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import LongTensor
 
-from src.core import ranks, sharding
+from src.core import ranks
+from src.core.parts import whole
 from src.core.progress import phase
-from src.methods.b2diffurl import fitting
+from src.methods.b2diffurl import auto_sizes
 from src.methods.b2diffurl.figures import policy_figures, policy_sums
 from src.methods.b2diffurl.update import loss_of, pairs_of, policy
 
@@ -37,7 +38,7 @@ class Updating:
         steps = len(self.kept.step_indices)
         pairs_in_all = len(samples) * steps
         with (self.clock("train"), phase(self.trainer, "updating", total=len(own) * steps, unit="pair") as advance,
-              self._gradients_stay_here(), fitting.enough_for_pairs(self)):
+              self._gradients_stay_here(), auto_sizes.enough_for_pairs(self)):
             batches = list(pairs_of(own, steps, self.micro_batch, self.kept.group, self.most(samples)))
             for place, pairs in enumerate(batches, 1):
                 self.model.ends_update(place == len(batches))
@@ -55,7 +56,7 @@ class Updating:
                 ranks.sum_gradients(parameters)
         with self.clock("train"):
             if self.grad_clip:
-                norm = sharding.whole(torch.nn.utils.clip_grad_norm_(parameters, self.grad_clip))
+                norm = whole(torch.nn.utils.clip_grad_norm_(parameters, self.grad_clip))
                 self.policy_stats.append({"policy/grad_norm": norm.detach(), "first": False, "pairs": 1})
             optimizer.step()
         self.stage_evaluations += self.model.evaluations - before

@@ -14,8 +14,9 @@ from lightning.pytorch import Callback
 from transformers import CLIPTextModel, CLIPTokenizer  # noqa: F401  the same
 
 from src.core import ranks
-from src.core.sharding import ShardedStrategy, whole
-from src.methods.b2diffurl import fitting
+from src.core.parts import whole
+from src.core.sharding import ShardedStrategy
+from src.methods.b2diffurl import auto_sizes
 from src.methods.b2diffurl.objectives.d3po import D3PO
 from src.methods.b2diffurl.objectives.ddpo import DDPO
 from src.methods.b2diffurl.objectives.dpok import DPOK
@@ -87,7 +88,7 @@ def carried_out(case: str, sd: Path, folder: Path, devices: int = 1) -> dict[str
     kind = TwoHosts if case == "sharded_hosts" else ShardedStrategy
     strategy = kind() if devices > 1 and case.startswith("sharded") else "auto"
     trainer = trainer_for(module, watch, devices=devices, strategy=strategy)
-    with mock.patch.object(fitting, "free_on", lambda device: 16 * 10**6 * (1 + ranks.number())):
+    with mock.patch.object(auto_sizes, "free_on", lambda device: 16 * 10**6 * (1 + ranks.number())):
         trainer.test(module, verbose=False)
         before = module.figures
         trainer.fit(module)

@@ -11,7 +11,7 @@ import torch
 
 from src.core import ranks
 from src.core.errors import UserError
-from src.methods.b2diffurl import fitting, probing
+from src.methods.b2diffurl import auto_sizes, probing
 from src.methods.b2diffurl.evaluating import Evaluating
 from src.methods.b2diffurl.module import B2DiffuRL
 from src.methods.b2diffurl.objectives.d3po import D3PO
@@ -29,7 +29,7 @@ def free_for(module: B2DiffuRL, pairs: float) -> int:
     """Bytes that have to be free for so large a micro-batch."""
     with probing.no_trace(module):
         line = probing.of_update(module)[0]
-    return int((line.at(pairs) + fitting.reserve(module)) / fitting.HOST_SHARE)
+    return int((line.at(pairs) + auto_sizes.reserve(module)) / auto_sizes.HOST_SHARE)
 
 
 def update_peak(module: B2DiffuRL, pairs: int) -> int:
@@ -62,13 +62,13 @@ def test_auto_interrupted_and_continued_equals_the_sizes_given_by_hand(runner, m
     assert runner("method.stages=2", *[f"method.{name}={size}" for name, size in chosen.items()]) == 0
     given, step = outcome(runner.folder), B2DiffuRL.training_step
     sizes = iter(chosen.values())
-    monkeypatch.setattr(fitting, "largest", lambda *_, **__: next(sizes))
+    monkeypatch.setattr(auto_sizes, "largest", lambda *_, **__: next(sizes))
     with monkeypatch.context() as patch:
         patch.setattr(B2DiffuRL, "training_step",
                       lambda module, *args: step(module, *args) if module.current_epoch < 1 else 1 / 0)
         assert runner("method.stages=2", *[f"method.{name}=auto" for name in chosen]) == 1
     folder = runner.folder
-    assert json.loads((folder / fitting.FILE).read_text()) == chosen
+    assert json.loads((folder / auto_sizes.FILE).read_text()) == chosen
     assert runner(f"resume={folder}") == 0 and summary(folder)["status"] == "finished"
     found = outcome(folder)
     for key, value in given.items():
@@ -78,34 +78,34 @@ def test_auto_interrupted_and_continued_equals_the_sizes_given_by_hand(runner, m
 def test_what_there_is_limits_a_size_and_so_does_the_rank_with_least_room(loaded, monkeypatch, capsys) -> None:
     couples = {"objective": D3PO(), "selection": "best_worst", "samples_per_update": 4}
     module = loaded(**AUTO | couples)  # two couples of three steps: twelve pairs, six pictures a stage
-    monkeypatch.setattr(fitting, "free_on", lambda device: 10**12)
+    monkeypatch.setattr(auto_sizes, "free_on", lambda device: 10**12)
     assert module.rollout_batch == 6 and module.micro_batch == "auto"
-    fitting.settle(module, training=True)
+    auto_sizes.settle(module, training=True)
     assert module.micro_batch == 12 and "more are of no use" in capsys.readouterr().out
-    assert json.loads((module.run_dir / fitting.FILE).read_text()) == {"rollout_batch": 6, "micro_batch": 12}
+    assert json.loads((module.run_dir / auto_sizes.FILE).read_text()) == {"rollout_batch": 6, "micro_batch": 12}
 
     module.micro_batch = "auto"
     with monkeypatch.context() as patch:
-        patch.setattr(fitting, "free_on", lambda device: 0)  # the run goes on, with less memory
-        fitting.settle(module, training=True)
+        patch.setattr(auto_sizes, "free_on", lambda device: 0)  # the run goes on, with less memory
+        auto_sizes.settle(module, training=True)
     assert module.micro_batch == 12 and "12, which this run chose before" in capsys.readouterr().out
 
-    (module.run_dir / fitting.FILE).unlink()
+    (module.run_dir / auto_sizes.FILE).unlink()
     module.micro_batch = "auto"
     monkeypatch.setattr(ranks, "gathered", lambda item: [item, 10] if item == 12 else [item])
-    fitting.settle(module, training=True)
+    auto_sizes.settle(module, training=True)
     assert module.micro_batch == 6  # two batches, as ten would take
 
-    (module.run_dir / fitting.FILE).unlink()
+    (module.run_dir / auto_sizes.FILE).unlink()
     module.micro_batch, free = "auto", free_for(module, 5.9)
-    monkeypatch.setattr(fitting, "free_on", lambda device: free)
-    fitting.settle(module, training=True)
+    monkeypatch.setattr(auto_sizes, "free_on", lambda device: free)
+    auto_sizes.settle(module, training=True)
     assert module.micro_batch == 4  # three batches of whole couples
 
-    (module.run_dir / fitting.FILE).write_text("{")
+    (module.run_dir / auto_sizes.FILE).write_text("{")
     module.micro_batch = "auto"
     with pytest.raises(UserError, match=r"cannot be read.*remove the file"):
-        fitting.settle(module, training=True)
+        auto_sizes.settle(module, training=True)
 
 
 class Small:
@@ -126,12 +126,12 @@ def test_a_probe_that_does_not_fit_leaves_the_smallest_size_or_a_sentence(loaded
     module = loaded(guidance_scale=1.0)
     module.micro_batch = "auto"
     small = Small(module, 1)
-    fitting.settle(module, training=True)
+    auto_sizes.settle(module, training=True)
     assert module.micro_batch == 1
-    (module.run_dir / fitting.FILE).unlink()
+    (module.run_dir / auto_sizes.FILE).unlink()
     small.rows, module.micro_batch = 0, "auto"
     with pytest.raises(UserError, match=r"method.micro_batch=auto: not even 1 .*model.gradient_checkpointing=true"):
-        fitting.settle(module, training=True)
+        auto_sizes.settle(module, training=True)
 
 
 @pytest.mark.parametrize(("rows", "key"), [(5, "method.rollout_batch=6"), (7, "method.micro_batch=8")])

@@ -12,9 +12,10 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from src.core import atomic, console, ranks, sharding
+from src.core import atomic, console, ranks
 from src.core.errors import UserError
 from src.core.memory_error import enough_memory
+from src.core.parts import own_part
 from src.methods.b2diffurl import probing
 from src.methods.b2diffurl.probing import in_words
 from src.models.largest import Line, evened, largest
@@ -102,7 +103,7 @@ def reserve(module: Any) -> int:
     moments, and DDP's copy of the gradients. Where processes share the weights, of this one's part."""
     trunks = ranks.largest_share(module.prompts_per_stage)
     latents = held(trunks * module.branches, trunks * module.kept_per_trunk, _longest(module))
-    trained = sum(sharding.own_part(parameter).nbytes for parameter in module.model.trainable_parameters())
+    trained = sum(own_part(parameter).nbytes for parameter in module.model.trainable_parameters())
     copied = ranks.count() > 1 and not module.model.sharded
     return latents * 4 * math.prod(module.model.latent_shape) + (4 if copied else 3) * trained
 
