@@ -78,7 +78,7 @@ def computed(operation: Any, *args: Any, **kwargs: Any) -> Any:
     asked = kwargs.get("device")
     here = torch.device(asked) == DEVICE if asked is not None else bool(of_device) or not tensors
     _refuse(operation, tensors, of_device, kwargs.get("generator"))
-    _count(operation, args, here, bool(of_device))
+    _count(operation, args, kwargs, here, bool(of_device))
     plain, named = tree_map_only(Pretend, lambda tensor: tensor.host, (args, kwargs))
     result = operation(*plain, **named | ({"device": CPU} if asked is not None else {}))
     if not here:
@@ -104,9 +104,14 @@ def _refuse(operation: Any, tensors: list[torch.Tensor], of_device: list[Pretend
     return None
 
 
-def _count(operation: Any, args: tuple, here: bool, any_of_device: bool) -> None:
+def _count(operation: Any, args: tuple, kwargs: dict[str, Any], here: bool, any_of_device: bool) -> None:
     """Whether the host has to wait until the device has come so far."""
-    to_host = operation is aten.copy_.default and not isinstance(args[0], Pretend)
+    copied = operation is aten.copy_.default
+    to_host = copied and not isinstance(args[0], Pretend)
+    moved = operation is aten._to_copy.default and here and not any_of_device
+    filled = copied and isinstance(args[0], Pretend) and not isinstance(args[1], Pretend) and args[1].dim()
+    if (moved or filled) and not (kwargs.get("non_blocking") or args[2:] == (True,)):
+        _waits("upload")  # in the middle of what the device has to do, unless it may come later
     if operation is aten._local_scalar_dense.default or operation is aten.equal.default:
         _waits("item")
     elif any_of_device and (operation in SIZED or to_host or not here):
@@ -122,15 +127,17 @@ def _waits(what: str) -> None:
         file, name = frame.f_code.co_filename, frame.f_code.co_name
         if file.startswith(SOURCE) and not place:
             place = f"{file[len(SOURCE) + 1:]} {name}"
-        if (Path(file).name, name) in LOOPS:
+        if not loop and (Path(file).name, name) in LOOPS:
             loop = name
         frame = frame.f_back
     waits[f"{loop}: {what} in {place}"] += 1
 
 
 class Factories(TorchFunctionMode):
-    """Inside, what makes a tensor of no other one makes it on the device too: in one piece, as `computed` would see it
-    grow, and wherever PyTorch does it without asking."""
+    """Inside, what makes a tensor of no other one makes it on the device too: in one piece, where `computed` would see
+    it grow, and wherever PyTorch does it without asking."""
+
+    OF_NUMBERS = (torch.tensor, torch.as_tensor, torch.asarray)
 
     def __torch_function__(self, function: Any, _: Any, args: tuple = (), kwargs: dict[str, Any] | None = None) -> Any:
         given = kwargs or {}
@@ -139,7 +146,8 @@ class Factories(TorchFunctionMode):
             return function(*args, **given)
         if given.get("generator") is not None:
             raise RuntimeError(f"{function.__name__}: a generator of {given['generator'].device} for {DEVICE}")
-        return function(*args, **given | {"device": CPU}).to(DEVICE)
+        made = function(*args, **given | {"device": CPU})
+        return made.to(DEVICE) if function in self.OF_NUMBERS else Pretend(made)
 
 
 class _Backend(backend_registration._DummyBackendModule):

@@ -32,7 +32,8 @@ def with_reference(reference: AbstractContextManager[None], denoise: Denoise, dd
     kept_means = torch.empty_like(kept.trajectory[:, 1:]) if means else None
     with reference:
         for samples in parts:
-            for pairs in pairs_of(samples.to(log_probs.device), len(kept.step_indices), micro_batch, kept.group):
+            rows = samples.to(log_probs.device, non_blocking=True)
+            for pairs in pairs_of(rows, len(kept.step_indices), micro_batch, kept.group):
                 place = pairs.sample[: pairs.real], pairs.step[: pairs.real]
                 mean, log_probs[place] = policy(denoise, ddim, kept, pairs)
                 if means:

@@ -128,7 +128,8 @@ def replayed(denoise: Denoise, ddim: Ddim, kept: Kept, parts: Sequence[LongTenso
     """
     old = torch.empty_like(kept.old_log_probs)
     for samples, busiest in zip(parts, most or [0] * len(parts), strict=True):
-        for pairs in pairs_of(samples.to(old.device), len(kept.step_indices), micro_batch, kept.group, busiest):
+        rows = samples.to(old.device, non_blocking=True)
+        for pairs in pairs_of(rows, len(kept.step_indices), micro_batch, kept.group, busiest):
             with torch.set_grad_enabled(with_graph):
                 again = log_prob(denoise, ddim, kept, pairs).detach()
             old[pairs.sample[: pairs.real], pairs.step[: pairs.real]] = again

@@ -31,7 +31,7 @@ class Updating:
         """One optimiser step on `samples`: the loss is the mean over all their (sample, step) pairs."""
         if not len(samples):
             return
-        before, own = self.model.evaluations, self.own(samples).to(self.model.device)
+        before, own = self.model.evaluations, self.own(samples).to(self.model.device, non_blocking=True)
         optimizer, parameters = self.optimizers(), self.model.trainable_parameters()
         optimizer.zero_grad(set_to_none=True)
         optimizer.param_groups[0]["lr"] = self.lr_of(self.current_epoch)
