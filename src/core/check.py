@@ -144,3 +144,9 @@ def load_rules(file: Path) -> Callable[[dict[str, Any]], list[str]]:
 def _short(value: Any) -> str:
     text = "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def shares_weights(trainer: dict[str, Any]) -> bool:
+    """Whether the strategy is that of trainer=fsdp."""
+    strategy = trainer.get("strategy")
+    return isinstance(strategy, dict) and strategy.get("_target_") == "src.core.sharding.ShardedStrategy"

@@ -3,10 +3,10 @@
 import math
 from typing import Any
 
+from src.core.check import shares_weights
 from src.core.errors import describe
 
 COPIED = ("auto", "ddp", "ddp_find_unused_parameters_false", "ddp_find_unused_parameters_true")
-SHARDED = "src.core.sharding.ShardedStrategy"
 
 
 def problems(cfg: dict[str, Any]) -> list[str]:
@@ -24,10 +24,9 @@ def _strategy(strategy: Any) -> list[str]:
 
 
 def _sharded(cfg: dict[str, Any], method: dict[str, Any], trainer: dict[str, Any]) -> list[str]:
-    strategy, model, mode = trainer.get("strategy"), method.get("model") or {}, cfg.get("mode")
-    if not (isinstance(strategy, dict) and strategy.get("_target_") == SHARDED):
+    model, mode, found = method.get("model") or {}, cfg.get("mode"), []
+    if not shares_weights(trainer):
         return []
-    found = []
     if model.get("lora_rank"):
         found.append(describe(f"trainer=fsdp with model.lora_rank={model['lora_rank']}",
                               "it shares the weights of a UNet that is trained as a whole; an adapter is small",

@@ -58,7 +58,8 @@ class Updating:
             if self.grad_clip:
                 norm = whole(torch.nn.utils.clip_grad_norm_(parameters, self.grad_clip))
                 self.policy_stats.append({"policy/grad_norm": norm.detach(), "first": False, "pairs": 1})
-            optimizer.step()
+            with auto_sizes.enough_for_pairs(self):  # the first one makes room for the moments
+                optimizer.step()
         self.stage_evaluations += self.model.evaluations - before
 
     def _gradients_stay_here(self) -> AbstractContextManager[None]:

@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from src.core import compiler
+from src.core.check import shares_weights
 from src.core.errors import describe
 
 # option -> (smallest, largest, whether the smallest / largest themselves are allowed, a hint)
@@ -43,7 +44,7 @@ def check(cfg: dict[str, Any]) -> list[str]:
     found += [text for name, rule in LOSS.items() for text in _range("method.loss", name, loss.get(name), rule)]
     found += _parts(method) + _milestones(method) + _mixing(method, loss)
     found += compiler.problems("method.compile", method.get("compile"))
-    return found + _nesterov(method) + _epochs(cfg, method) + _modes(cfg)
+    return found + _nesterov(method) + _epochs(cfg, method) + _modes(cfg) + _devices(cfg)
 
 
 def _range(where: str, name: str, value: Any, rule: Range) -> list[str]:
@@ -117,3 +118,9 @@ def _modes(cfg: dict[str, Any]) -> list[str]:
     if cfg.get("mode") == "sample":
         return [describe("mode=sample", "a classifier draws no pictures", "use mode=eval, or method=b2diffurl")]
     return []
+
+
+def _devices(cfg: dict[str, Any]) -> list[str]:
+    if not shares_weights(cfg.get("trainer") or {}):
+        return []
+    return [describe("trainer=fsdp", "a classifier's weights are not shared, but copied", "use trainer=gpu")]

@@ -59,3 +59,9 @@ def test_a_snapshot_serves_mixed_pictures_of_every_batch() -> None:
 
 def test_values_of_a_wrong_type_are_left_to_the_type_check() -> None:
     assert messages(lr="fast", epochs=300, milestones="late", loss={"alpha": "much"}) == []
+
+
+def test_weights_are_not_shared_among_devices() -> None:
+    fsdp = {"strategy": {"_target_": "src.core.sharding.ShardedStrategy"}, "max_epochs": GOOD["epochs"]}
+    (found,) = messages(top={"trainer": fsdp})
+    assert found.startswith("trainer=fsdp: ") and found.endswith("Use trainer=gpu")
