@@ -21,6 +21,7 @@ from src.methods.b2diffurl.ddim import Ddim
 from src.methods.b2diffurl.sampling import rollout
 from src.models.diffusion import ATTENTION
 from src.models.lora import add_lora
+from src.models.norms import keep_half
 
 # SD 1.x's unet/config.json where it differs from the class's defaults
 CONFIG: dict[str, Any] = {"sample_size": 64, "cross_attention_dim": 768, "attention_head_dim": 8,
@@ -61,6 +62,7 @@ def unet(config: dict[str, Any], dtype: torch.dtype, where: torch.device) -> nn.
     with where:
         net = UNet2DConditionModel(**config).eval()
         net = nn.Module.to(net, dtype).requires_grad_(False)
+        keep_half(net)
         add_lora(net, 4, None, ATTENTION)
     return net.to(memory_format=torch.channels_last)
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from src.core.errors import UserError
 from src.core.memory_error import enough_memory
-from src.models import lora, sharded
+from src.models import lora, norms, sharded
 from src.models.card import write_card
 from src.models.fetch import loading, weights_folder
 from src.models.guidance import guided
@@ -110,6 +110,7 @@ class DiffusionModel:
         self.unet.to(memory_format=torch.channels_last)  # what convolutions of several threads, and of a GPU, like best
         self.unet.requires_grad_(not self.lora_rank)
         if self.lora_rank:
+            norms.keep_half(self.unet)
             lora.add_lora(self.unet, self.lora_rank, self.lora_alpha, self.lora_targets)
         if self.gradient_checkpointing:
             self.unet.enable_gradient_checkpointing()

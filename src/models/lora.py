@@ -15,10 +15,12 @@ from src.core.errors import UserError
 def add_lora(unet: nn.Module, rank: int, alpha: float | None, targets: Sequence[str]) -> None:
     """Adds a trainable adapter in float32 to the frozen `unet`; it starts as zero. alpha None means alpha = rank.
 
-    There is no dropout: it would break the ratio of new to old probabilities.
+    A base in half precision needs autocast around it. There is no dropout: it would break the ratio of new to old
+    probabilities.
     Raises UserError if a target names no module.
     """
     from peft import LoraConfig
+    from peft.tuners.tuners_utils import BaseTunerLayer
 
     _check_targets(unet, targets)
     unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank if alpha is None else alpha, target_modules=list(targets),
@@ -26,6 +28,9 @@ def add_lora(unet: nn.Module, rank: int, alpha: float | None, targets: Sequence[
     for parameter in unet.parameters():
         if parameter.requires_grad:  # peft copies the base's precision; updates of 1e-4 need more
             parameter.data = parameter.data.float()
+    for module in unet.modules():
+        if isinstance(module, BaseTunerLayer):  # else peft makes each input float32, for autocast to make it half again
+            module.cast_input_dtype_enabled = False
 
 
 def _check_targets(unet: nn.Module, targets: Sequence[str]) -> None:
