@@ -20,11 +20,11 @@ NEEDED = "_setup_privateuseone_for_python_backend"
 pytestmark = pytest.mark.skipif(not hasattr(backend_registration, NEEDED), reason="needs backends in Python")
 
 
-def on_device(file: Path, *runs: list[str]) -> dict[str, int]:
+def on_device(file: Path, *runs: list[str], seconds: float = 300) -> dict[str, int]:
     """Where the host waited in runs one after the other; each has to end well."""
     options = [option for one in runs for option in ("--", *one)]
     done = subprocess.run([sys.executable, "-m", "tests.pretend", str(file), *options], cwd=ROOT, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300)
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=seconds)
     assert done.returncode == 0, done.stdout
     return json.loads(file.read_text())
 
@@ -60,3 +60,19 @@ def test_b2_trains_there_and_its_loops_wait_for_nothing(sd_folder: Path, tmp_pat
     assert waits and not in_loops(waits, "training_step", "rollout", "replayed", "with_reference")
     assert run([*options, f"output_dir={tmp_path / 'host'}"]) == 0
     assert figures(tmp_path / "device") == pytest.approx(figures(tmp_path / "host"), rel=1e-2)  # a JPEG's bytes jump
+
+
+@pytest.mark.slow
+def test_everything_else_runs_there_too(tmp_path: Path):
+    output = [f"output_dir={tmp_path}", "trainer=cpu", "logger=csv"]
+    quarters = ["--config-dir", str(CONF / "pskd/conf"), "experiment=quarters", *output]
+    tiny = ["debug=tiny", *output]
+    classifiers = [["method=pskd", "method.loss.memory=sharded"], ["method=pskd", "method.loss.memory=topk"],
+                   ["method=label_smoothing"], ["method=cskd"], ["method=tfkd"], ["method=crossentropy_scaled"]]
+    parts = [[f"method=tiny_{part}", f"method.weights={tmp_path / part}", *tiny]
+             for part in ("verifier", "clip", "autoencoder", "unet")]
+    stages = [["method=d3po", "method.micro_batch=auto", "method.rollout_batch=auto"], ["objective=grpo"],
+              ["mode=protocol", "ckpt=latest"], ["mode=eval", "ckpt=latest"],
+              ["mode=sample", "ckpt=latest", "prompts=[a red circle above a blue square]"]]
+    on_device(tmp_path / "waits.json", *([*quarters, *one] for one in classifiers), *parts,
+              *([*one, *tiny] for one in stages), seconds=1200)

@@ -157,6 +157,7 @@ class B2DiffuRL(Loading, Comparing, Collecting, Updating, Evaluating, Describing
     def before_export(self) -> None:
         """On every rank: the weights come together where they are written."""
         self.model.gather()
+        self.unet = self.model.unet
 
     def export(self, folder: Path) -> None:
         """The trained weights as plain diffusers reads them, with a model card."""
