@@ -99,7 +99,7 @@ def _refuse(operation: Any, tensors: list[torch.Tensor], of_device: list[Pretend
     others = [tensor for tensor in tensors if not isinstance(tensor, Pretend) and tensor.dim()]
     if of_device and others and operation is not aten.copy_.default:
         if operation in INDEXING and isinstance(tensors[0], Pretend):
-            return _waits("an index of the host")
+            return _waits("host-index")
         raise RuntimeError(f"{operation}: {DEVICE} {tuple(of_device[0].shape)} with the CPU's {tuple(others[0].shape)}")
     return None
 
@@ -117,7 +117,7 @@ def _count(operation: Any, args: tuple, kwargs: dict[str, Any], here: bool, any_
     elif any_of_device and (operation in SIZED or to_host or not here):
         _waits(operation.overloadpacket.__name__)
     elif operation in INDEXING and any(index is not None and index.dtype in MASKS for index in args[1]):
-        _waits("a mask as index")
+        _waits("mask")
 
 
 def _waits(what: str) -> None:
@@ -147,7 +147,9 @@ class Factories(TorchFunctionMode):
         if given.get("generator") is not None:
             raise RuntimeError(f"{function.__name__}: a generator of {given['generator'].device} for {DEVICE}")
         made = function(*args, **given | {"device": CPU})
-        return made.to(DEVICE) if function in self.OF_NUMBERS else Pretend(made)
+        if function in self.OF_NUMBERS:
+            return made.to(DEVICE)
+        return Pretend(made.detach()).requires_grad_(made.requires_grad)
 
 
 class _Backend(backend_registration._DummyBackendModule):
