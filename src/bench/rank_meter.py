@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ import lightning as L
 import torch
 import torch.distributed as dist
 
+from src.bench.timing import now
 from src.core import ranks
 from src.methods.pskd.memory import exchange, memmap
 from src.methods.pskd.module import Classifier
@@ -27,9 +27,9 @@ class Meter(L.Callback):
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
+        start = now()
         yield
-        self.seconds[name] += time.perf_counter() - start
+        self.seconds[name] += now() - start
 
     def sent(self, name: str, action: Callable[..., Any], *given: Any) -> Any:
         """The action, begun by all ranks at once."""
@@ -48,7 +48,8 @@ class Meter(L.Callback):
     def _average(self, bucket: dist.GradBucket) -> torch.futures.Future[torch.Tensor]:
         gradients = bucket.buffer().div_(ranks.count())
         self.sent("gradients", dist.all_reduce, gradients)
-        future: torch.futures.Future[torch.Tensor] = torch.futures.Future()
+        where = [gradients.device] if gradients.is_cuda else None
+        future: torch.futures.Future[torch.Tensor] = torch.futures.Future(devices=where)
         future.set_result(gradients)
         return future
 

@@ -100,6 +100,22 @@ def updating(net: nn.Module, given: tuple[Tensor, Tensor, Tensor]) -> None:
 WORK: dict[str, Callable[[nn.Module, tuple], None]] = {"rollout": sampling, "update": updating}
 
 
+def fitting(work: Callable[[nn.Module, tuple], None], net: nn.Module, most: int,
+            where: torch.device) -> tuple[int, tuple[Tensor, Tensor, Tensor]]:
+    """The largest of `most`, `most` / 2, ... rows that the device has memory for, and its inputs."""
+    while True:
+        given = inputs(net, most, where)
+        try:
+            work(net, given)
+            return most, given
+        except torch.OutOfMemoryError:
+            if most == 1:
+                raise
+        net.zero_grad(set_to_none=True)
+        torch.cuda.empty_cache()
+        most //= 2
+
+
 def counted(work: Callable[[nn.Module, tuple], None], config: dict[str, Any], batch: int) -> int:
     """FLOPs of one call by PyTorch's own counter, on shapes alone."""
     meta = torch.device("meta")
@@ -112,12 +128,12 @@ def counted(work: Callable[[nn.Module, tuple], None], config: dict[str, Any], ba
 def cases() -> Iterator[Result | Speed]:
     """Pictures a second with bfloat16, eager and compiled; ratios between them; the UNet's share of a rollout."""
     where = device()
-    config, batch = (CONFIG, BATCH) if where.type == "cuda" else (TINY, 4)
+    config, most = (CONFIG, BATCH) if where.type == "cuda" else (TINY, 4)
     peak = peak_of(torch.cuda.get_device_name()) if where.type == "cuda" else None
     net = unet(config, torch.bfloat16 if where.type == "cuda" else torch.float32, where)
-    given = inputs(net, batch, where)
     missing = compiler.problems("method.compile", True)
     for name, work in WORK.items():
+        batch, given = fitting(work, net, most, where)
         flops = counted(work, config, batch)
         eager = partial(work, net, given)
         yield measured(f"SD 1.x UNet, {name}", eager, batch, flops, peak)
@@ -130,7 +146,7 @@ def cases() -> Iterator[Result | Speed]:
         yield compared(f"SD 1.x UNet, {name}: compiled", "speed", ("eager", eager), ("compiled", compiled),
                        repeats=REPEATS)
         yield measured(f"SD 1.x UNet, {name}, compiled", compiled, batch, flops, peak)
-    yield share(net, given, batch)
+    yield share(net, *fitting(sampling, net, most, where))
 
 
 def measured(name: str, work: Callable[[], object], batch: int, flops: int, peak: float | None) -> Speed:
@@ -143,7 +159,7 @@ def measured(name: str, work: Callable[[], object], batch: int, flops: int, peak
     return Speed(name, batch, found[REPEATS // 2], flops, peak, torch.cuda.max_memory_allocated() if on_card else None)
 
 
-def share(net: nn.Module, given: tuple[Tensor, Tensor, Tensor], batch: int) -> Result:
+def share(net: nn.Module, batch: int, given: tuple[Tensor, Tensor, Tensor]) -> Result:
     """A rollout over its UNet calls alone: 1 would be a loop that adds nothing."""
     from diffusers import DDIMScheduler
 

@@ -16,6 +16,7 @@ class Averaged(AveragedModel):
 
     def __init__(self, network: nn.Module, decay: float) -> None:
         super().__init__(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+        self.requires_grad_(False)  # DDP would wait for its gradients
         self.begun = False
 
     @torch.no_grad()

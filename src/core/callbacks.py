@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from src.core import signals
+from src.core import ranks, signals
 from src.core.results import Results
 
 
@@ -62,9 +62,12 @@ class RunState(Callback):
 
 
 def stop_together(trainer: Trainer) -> None:
-    """Raise ``StopRun`` on every rank at the same batch if any rank was asked to stop."""
+    """Raise ``StopRun`` on every rank at the same batch if any rank was asked to stop.
+
+    The hosts ask each other: through the devices, as the strategy does it, every batch would wait for the one before.
+    """
     wanted = signals.requested()
-    if trainer.world_size > 1 and trainer.strategy.reduce_boolean_decision(wanted is not None, all=False):
+    if trainer.world_size > 1 and ranks.any_of(wanted is not None):
         raise signals.StopRun(wanted or 15)
     signals.check_stop()
 

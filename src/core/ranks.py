@@ -85,6 +85,16 @@ def from_first(item: Any) -> Any:
     return items[0]
 
 
+def any_of(flag: bool) -> bool:
+    """Whether it is true on any rank."""
+    if not _several():
+        return flag
+    asked = torch.tensor(int(flag))
+    with _all_alive():
+        dist.all_reduce(asked, op=dist.ReduceOp.MAX, group=_host_group())
+    return bool(asked)
+
+
 def meet() -> None:
     """Wait until every rank is here. Before a GPU's collective, so that nobody waits there for one that has died."""
     if _several():

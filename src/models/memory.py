@@ -10,7 +10,7 @@ from dataclasses import dataclass
 GB = 1e9
 OVERHEAD = 1.0  # GB: the CUDA context, cuDNN's and cuBLAS' workspaces
 SCORERS = 2.5  # GB: reward=clip (ViT-L/14) and the scorer beside it in float32
-HALF = 1.5  # autocast keeps the norms' inputs in float32 and copies for the adapter, which the count leaves out
+HALF = 1.5  # a margin for autocast's copies, which the count leaves out
 FRAGMENTS = 1.1  # what the allocator holds over what is asked of it
 
 

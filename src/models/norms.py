@@ -25,8 +25,8 @@ def keep_half(network: nn.Module) -> None:
     """Norms whose weights are in half precision compute in it under autocast too, in place.
 
     CUDA's autocast would make their results float32, and with them the activation after each: more than twice the bytes
-    that those layers move. Their kernels sum in float32 anyway; it is what diffusers' pipelines do, which run without
-    autocast, and what autocast does on a CPU.
+    that those layers move. Their kernels sum in float32 anyway, and keep what they found in half precision; it is what
+    diffusers' pipelines do, which run without autocast, and what autocast does on a CPU.
     """
     for module in network.modules():
         kind = KINDS.get(type(module))

@@ -7,10 +7,11 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from src.bench import report
 from src.bench.timing import Result, skipped, summary
-from src.bench.unet_cases import Speed
+from src.bench.unet_cases import TINY, Speed, fitting, unet
 
 
 def test_a_ratio_is_the_median_of_ratios_in_turn() -> None:
@@ -39,3 +40,16 @@ def test_results_of_another_machine_are_left_out(tmp_path: Path, machine: str | 
         content = {"machine": machine, "ratios": [{"name": "a", "kind": "skipped"}], "speeds": []}
         (tmp_path / "results.json").write_text(json.dumps(content))
     assert report.earlier(tmp_path) == {}
+
+
+def test_a_batch_that_does_not_fit_is_halved_until_it_does() -> None:
+    net = unet(TINY, torch.float32, torch.device("meta"))
+
+    def work(_: object, given: tuple[torch.Tensor, ...]) -> None:
+        if len(given[0]) > 4:
+            raise torch.OutOfMemoryError("too much")
+
+    batch, given = fitting(work, net, 32, torch.device("meta"))
+    assert batch == 4 and {len(item) for item in given} == {4}
+    with pytest.raises(torch.OutOfMemoryError):
+        fitting(work=lambda net, given: work(net, (torch.ones(5),)), net=net, most=8, where=torch.device("meta"))

@@ -17,6 +17,9 @@ from src.models.norms import KINDS, keep_half
 def test_inputs_of_an_adapter_need_no_detour_through_float32(sd_folder: Path) -> None:
     model = DiffusionModel(name="standin", path=str(sd_folder), dtype="bfloat16").load("cpu")
     adapters = [module for module in model.unet.modules() if isinstance(module, BaseTunerLayer)]
+    assert adapters and not any(module.cast_input_dtype_enabled for module in adapters)
+    seen = []
+    adapters[0].lora_A["default"].register_forward_pre_hook(lambda _, given: seen.append(given[0].dtype))
     for name, parameter in model.unet.named_parameters():
         if "lora_B" in name:
             nn.init.normal_(parameter)
@@ -28,7 +31,7 @@ def test_inputs_of_an_adapter_need_no_detour_through_float32(sd_folder: Path) ->
         predicted = model.denoise(latents, torch.tensor(500), text, 3.0)
         gradients = torch.autograd.grad(predicted.square().sum(), model.trainable_parameters())
         found[detour] = torch.cat([predicted.detach().flatten(), *(gradient.flatten() for gradient in gradients)])
-    assert torch.equal(found[False], found[True])
+    assert torch.equal(found[False], found[True]) and seen == [torch.bfloat16, torch.float32]
 
 
 def norms() -> nn.Module:
@@ -60,5 +63,6 @@ def test_on_a_gpu_nothing_between_the_products_is_float32() -> None:
             keep_half(network)
         with FakeTensorMode(), cuda_autocast(torch.bfloat16):
             on_shapes(network)
-            kinds[half] = network[:3](torch.empty(2, 4, 6, 6, dtype=torch.bfloat16, device=CUDA)).dtype
-    assert kinds == {False: torch.float32, True: torch.bfloat16}
+            first = network[:3](torch.empty(2, 4, 6, 6, dtype=torch.bfloat16, device=CUDA))
+            kinds[half] = first.dtype, network[3](first.bfloat16()).dtype
+    assert kinds == {False: (torch.float32,) * 2, True: (torch.bfloat16,) * 2}

@@ -23,7 +23,7 @@ class Clock:
     def __call__(self, phase: str) -> Iterator[None]:
         start = perf_counter()
         yield
-        if torch.cuda.is_available():
+        if torch.cuda.is_initialized():
             torch.cuda.synchronize()  # once a phase: what was queued belongs to it
         self.seconds[phase] = self.seconds.get(phase, 0.0) + perf_counter() - start
 

@@ -36,10 +36,10 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return trained(tmp_path_factory.mktemp("one"))
 
 
-@pytest.mark.parametrize("memory", ["table", "sharded", "memmap"])
+@pytest.mark.parametrize("memory", ["table", "sharded", "memmap", "topk"])
 def test_two_processes_equal_one(one: dict[str, Any], tmp_path: Path, memory: str) -> None:
-    two = trained(tmp_path, "trainer.devices=2", "trainer.strategy=ddp", "method.batch_size=6",
-                  f"method.loss.memory={memory}")
+    options = [f"method.loss.memory={memory}"] + (["method.loss.top=4"] if memory == "topk" else [])  # of 4 classes
+    two = trained(tmp_path, "trainer.devices=2", "trainer.strategy=ddp", "method.batch_size=6", *options)
     for key, value in one["state_dict"].items():
         torch.testing.assert_close(two["state_dict"][key], value, atol=1e-5, rtol=1e-4)
     ours, theirs = (item["classifier"]["loss"]["memory"] for item in (two, one))
@@ -50,3 +50,12 @@ def test_two_processes_equal_one(one: dict[str, Any], tmp_path: Path, memory: st
         if name.startswith("test/"):
             assert two["figures"][name] == pytest.approx(value, rel=1e-3, abs=1e-6)
     assert two["figures"]["cost/samples"] == one["figures"]["cost/samples"] == 3 * 45
+
+
+def test_averaged_weights_of_two_processes_are_those_of_one(tmp_path: Path) -> None:
+    both = [trained(tmp_path / name, "method.ema_decay=0.9", *options) for name, options in {
+        "one": [], "two": ["trainer.devices=2", "trainer.strategy=ddp", "method.batch_size=6"]}.items()]
+    one, two = (item["state_dict"] for item in both)
+    assert any(name.startswith("average.") for name in one) and one.keys() == two.keys()
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, atol=1e-5, rtol=1e-4)

@@ -20,7 +20,7 @@ PARTS = {
 }
 
 
-@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("part", [pytest.param("verifier", marks=pytest.mark.slow), *list(PARTS)[1:]])
 def test_a_part_runs_through_every_phase(part: str, tmp_path: Path) -> None:
     weights = tmp_path / "weights"
     assert run([f"method=tiny_{part}", "debug=tiny", "logger=csv", f"output_dir={tmp_path}",

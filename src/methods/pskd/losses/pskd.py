@@ -61,7 +61,8 @@ class PSKD(Loss):
         then = 1 - past.at(step.labels)[real]
         right = (probs[real].argmax(1) == labels).float()
         group = torch.stack([right, 1 - right])  # [2, B]
-        self.tally += group @ torch.stack([now, then, torch.ones_like(now)], 1)
+        # No product of matrices, which autocast would add up in half precision.
+        self.tally += (group[:, :, None] * torch.stack([now, then, torch.ones_like(now)], 1)).sum(1)
 
     def end_epoch(self) -> dict[str, float]:
         """a_t, the memory's figures, and the gradient factor 1 - a g_{t-1} / g_t over right, wrong and all samples."""

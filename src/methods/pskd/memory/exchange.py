@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.distributed as dist
@@ -20,12 +20,14 @@ def share_rows(tables: Sequence[Tensor], mine: Tensor, world: int) -> None:
         return
     index = mine.nonzero().squeeze(1)
     counts = all_counts(len(index), world, index.device)
-    indices = gathered(index, counts)
+    indices = [index.new_empty(count) for count in counts]
+    for rank, part, places in pieces(index, counts):
+        indices[rank][part] = places
     own = dist.get_rank()
     for table in tables:
-        for rank, rows in enumerate(gathered(table[index], counts)):
+        for rank, part, rows in pieces(table[index], counts):
             if rank != own:
-                table[indices[rank]] = rows
+                table[indices[rank][part]] = rows
 
 
 def all_counts(count: int, world: int, device: torch.device) -> list[int]:
@@ -35,21 +37,24 @@ def all_counts(count: int, world: int, device: torch.device) -> list[int]:
     return [int(item) for item in counts]
 
 
-def gathered(rows: Tensor, counts: Sequence[int]) -> list[Tensor]:
-    """Rows [n_rank, ...] of every rank on every rank; sent padded to the largest n, in pieces of `CHUNK` bytes."""
-    most, width = max(counts), max(rows[:1].nbytes, 1)
+def pieces(rows: Tensor, counts: Sequence[int]) -> Iterator[tuple[int, slice, Tensor]]:
+    """Every rank's rows [n_rank, ...] on every rank: whose, which of them, and they, at most `CHUNK` bytes at a time.
+
+    The last piece is padded to the largest n on its way. All ranks take all pieces.
+    """
+    carried = rows.view(torch.float16) if rows.dtype == torch.int16 else rows  # bits; no backend sends int16
+    most, width = max(counts), max(carried[:1].nbytes, 1)
     piece = max(CHUNK // width, 1)
-    found: list[list[Tensor]] = [[] for _ in counts]
     for start in range(0, most, piece):
         length = min(piece, most - start)
-        block = rows.new_zeros((length, *rows.shape[1:]))
-        part = rows[start : start + length]
+        block = carried.new_zeros((length, *carried.shape[1:]))
+        part = carried[start : start + length]
         block[: len(part)] = part
         received = [torch.empty_like(block) for _ in counts]
         dist.all_gather(received, block)
         for rank, item in enumerate(received):
-            found[rank].append(item[: max(min(counts[rank] - start, length), 0)])
-    return [torch.cat(items) if items else rows[:0] for items in found]
+            real = max(min(counts[rank] - start, length), 0)
+            yield rank, slice(start, start + real), item[:real].view(rows.dtype)
 
 
 def redistribute(rows: Tensor, sends: Sequence[LongTensor], receives: Sequence[int]) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import LongTensor, Tensor
 
 from src.methods.pskd.memory.base import Memory, finite, one_hot
-from src.methods.pskd.memory.exchange import gathered, redistribute, share_rows
+from src.methods.pskd.memory.exchange import pieces, redistribute, share_rows
 from src.methods.pskd.memory.table import ROW, check_shape
 from src.methods.pskd.rows import DenseRows, Rows
 from src.methods.pskd.step import Context, Step
@@ -98,10 +98,11 @@ class ShardedMemory(Memory):
         if self.order is None:
             return self.full
         table = one_hot(self.context.labels, self.context.classes, ROW, torch.device("cpu"))
-        counts = [len(order) for order in self.order]
-        shards = gathered(self.rows, counts) if self.context.world > 1 else [self.rows]
-        for order, rows in zip(self.order, shards, strict=True):
-            table[order] = rows.cpu()
+        if self.context.world == 1:
+            table[self.order[0]] = self.rows.cpu()
+            return table
+        for rank, part, rows in pieces(self.rows, [len(order) for order in self.order]):
+            table[self.order[rank][part]] = rows.cpu()
         return table
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
