@@ -1,6 +1,6 @@
 """Runs of the project on the pretend device: `python -m tests.pretend <file> <options of one run> -- <of the next>`.
 
-Afterwards the file tells where the host waited, as JSON; the exit status is the first that is not 0.
+Afterwards the file tells where the host waited in each of them, as JSON; the exit status is the first that is not 0.
 """
 
 from __future__ import annotations
@@ -22,9 +22,14 @@ def main() -> None:
     file, *rest = sys.argv[1:]
     CPUAccelerator.setup_device = lambda *_: None
     SingleDeviceStrategy.__init__ = _on_device(SingleDeviceStrategy.__init__)
+    codes, seen = [], []
     with Factories():
-        codes = [run(list(options)) for parted, options in groupby(rest, "--".__eq__) if not parted]
-    Path(file).write_text(json.dumps(waits))
+        for parted, options in groupby(rest, "--".__eq__):
+            if not parted:
+                waits.clear()
+                codes.append(run(list(options)))
+                seen.append(dict(waits))
+    Path(file).write_text(json.dumps(seen))
     sys.exit(next(filter(None, codes), 0))
 
 

@@ -27,8 +27,8 @@ NEEDED = "_setup_privateuseone_for_python_backend"
 pytestmark = pytest.mark.skipif(not hasattr(backend_registration, NEEDED), reason="needs backends in Python")
 
 
-def on_device(file: Path, *runs: list[str], seconds: float = 300) -> dict[str, int]:
-    """Where the host waited in runs one after the other; each has to end well."""
+def on_device(file: Path, *runs: list[str], seconds: float = 300) -> list[dict[str, int]]:
+    """Where the host waited in each of these runs, one after the other; all have to end well."""
     options = [option for one in runs for option in ("--", *one)]
     done = subprocess.run([sys.executable, "-m", "tests.pretend", str(file), *options], cwd=ROOT, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=seconds)
@@ -53,30 +53,42 @@ def figures(output: Path) -> dict[str, Any]:
     return {name: value for name, value in found.items() if "/" in name and "seconds" not in name}
 
 
-def test_a_classifier_trains_there_and_waits_for_nothing_between_its_steps(tmp_path: Path):
-    options = ["--config-dir", str(CONF / "pskd/conf"), "experiment=quarters", "method.epochs=2"]
-    averaged = ["method=pskd", "method.ema_decay=0.9"]
-    mixed = ["method=pskd", "method.mixing=cutmix", "method.mixing_probability=0.5"]
-    others = [[*mixed, "method.loss.memory=snapshot"], ["method=pskd", "method.loss.memory=sharded"],
-              ["method=pskd", "method.loss.memory=topk"], ["method=pskd", "method.loss.memory=memmap"], ["method=cskd"]]
-    waits = on_device(tmp_path / "waits.json", *([*options, f"output_dir={tmp_path}", *other] for other in others),
-                      [*options, f"output_dir={tmp_path / 'device'}", *averaged])
+CLASSIFIER = ["--config-dir", str(CONF / "pskd/conf"), "experiment=quarters", "method.epochs=2"]
+AVERAGED = [*CLASSIFIER, "method=pskd", "method.ema_decay=0.9"]
+MIXED = ["method=pskd", "method.mixing=cutmix", "method.mixing_probability=0.5", "method.loss.memory=snapshot"]
+OTHERS = [MIXED, ["method=cskd"], *(["method=pskd", f"method.loss.memory={kind}"] for kind in ("sharded", "topk"))]
+FILE = [*CLASSIFIER, "method=pskd", "method.loss.memory=memmap"]
+B2 = ["--config-dir", str(CONF / "b2diffurl/conf"), "experiment=standin", "reward=jpeg_compressibility",
+      "objective=dpok", "objective.kl_weight=0.1", "method.replay=always", "method.stages=1", "method.eval_prompts=1",
+      "method.eval_images=1", "method.curve_images=1"]
+
+
+@pytest.fixture(scope="module")
+def seen(sd_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, int]]]:
+    """A folder of runs on the device, all in one process, and their waits: B2, averaged weights, a file, the others."""
+    folder = tmp_path_factory.mktemp("device")
+    others = [[*CLASSIFIER, *other] for other in OTHERS]
+    runs = {"b2": [[*B2, f"model.path={sd_folder}"]], "averaged": [AVERAGED], "others": [FILE, *others]}
+    return folder, on_device(folder / "waits.json", *([*one, f"output_dir={folder / name}"]
+                                                      for name, kind in runs.items() for one in kind))
+
+
+def test_classifiers_wait_for_nothing_between_their_steps(seen, tmp_path: Path):
+    folder, (_, averaged, file, *others) = seen
     first_step = "item in core/averaging.py update_parameters"
-    assert in_loops(waits, "advance") == {
-        first_step, "_to_copy in methods/pskd/memory/memmap.py _to_host"}  # CUDA has a way that does not wait
-    assert waits[f"advance: {first_step}"] == 2  # PyTorch's own asks twice, at a training's first step alone
-    assert run([*options, f"output_dir={tmp_path / 'host'}", *averaged]) == 0
-    assert figures(tmp_path / "device") == pytest.approx(figures(tmp_path / "host"), rel=1e-3, abs=1e-4)
+    assert in_loops(averaged, "advance") == {first_step}
+    assert averaged[f"advance: {first_step}"] == 2  # PyTorch's own asks twice, at a training's first step alone
+    assert in_loops(file, "advance") == {"_to_copy in methods/pskd/memory/memmap.py _to_host"}  # CUDA's way does not
+    assert len(others) == len(OTHERS) and not any(in_loops(waits, "advance") for waits in others)
+    assert run([*AVERAGED, f"output_dir={tmp_path}"]) == 0
+    assert figures(folder / "averaged") == pytest.approx(figures(tmp_path), rel=1e-3, abs=1e-4)
 
 
-def test_b2_trains_there_and_its_loops_wait_for_nothing(sd_folder: Path, tmp_path: Path):
-    options = ["--config-dir", str(CONF / "b2diffurl/conf"), "experiment=standin", f"model.path={sd_folder}",
-               "reward=jpeg_compressibility", "objective=dpok", "objective.kl_weight=0.1", "method.replay=always",
-               "method.stages=1", "method.eval_prompts=1", "method.eval_images=1", "method.curve_images=1"]
-    waits = on_device(tmp_path / "waits.json", [*options, f"output_dir={tmp_path / 'device'}"])
+def test_b2s_loops_wait_for_nothing(seen, sd_folder: Path, tmp_path: Path):
+    folder, (waits, *_) = seen
     assert waits and not in_loops(waits, *LOOPS)
-    assert run([*options, f"output_dir={tmp_path / 'host'}"]) == 0
-    assert figures(tmp_path / "device") == pytest.approx(figures(tmp_path / "host"), rel=1e-2)  # a JPEG's bytes jump
+    assert run([*B2, f"model.path={sd_folder}", f"output_dir={tmp_path}"]) == 0
+    assert figures(folder / "b2") == pytest.approx(figures(tmp_path), rel=1e-2)  # a JPEG's bytes jump
 
 
 @pytest.mark.slow
@@ -92,4 +104,4 @@ def test_everything_else_runs_there_too(tmp_path: Path):
               ["mode=sample", "ckpt=latest", "prompts=[a red circle above a blue square]"]]
     waits = on_device(tmp_path / "waits.json", *([*quarters, *one] for one in classifiers), *parts,
                       *([*one, *tiny] for one in stages), seconds=1200)
-    assert not in_loops(waits, *LOOPS)
+    assert not any(in_loops(one, *LOOPS) for one in waits)

@@ -20,7 +20,10 @@ PARTS = {
 }
 
 
-@pytest.mark.parametrize("part", [pytest.param("verifier", marks=pytest.mark.slow), *list(PARTS)[1:]])
+LONG = [pytest.param(part, marks=pytest.mark.slow) for part in ("verifier", "autoencoder")]
+
+
+@pytest.mark.parametrize("part", ["clip", "unet", *LONG])
 def test_a_part_runs_through_every_phase(part: str, tmp_path: Path) -> None:
     weights = tmp_path / "weights"
     assert run([f"method=tiny_{part}", "debug=tiny", "logger=csv", f"output_dir={tmp_path}",
