@@ -108,7 +108,8 @@ def test_lora_sits_on_linear_projections_and_exports(folder: Path, tmp_path: Pat
     plain_pipeline(folder).load_lora_weights(tmp_path)
 
 
-@pytest.mark.parametrize("settings", [{}, ZERO_SNR], ids=["leading", "zero terminal SNR"])
+@pytest.mark.parametrize("settings", [pytest.param({}, marks=pytest.mark.slow), ZERO_SNR],
+                         ids=["leading", "zero terminal SNR"])
 def test_a_run_trains_it(tmp_path: Path, settings: dict) -> None:
     folder = stable_diffusion_2(tmp_path / "model", **settings)
     runner = Runner(folder, tmp_path / "outputs")

@@ -128,7 +128,7 @@ def test_a_port_in_use() -> None:
         make_server(reward, "cpu", "127.0.0.1", int(url.rpartition(":")[2]))
 
 
-@pytest.mark.parametrize("ended_by", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("ended_by", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_as_a_process(ended_by: signal.Signals) -> None:
     command = [sys.executable, "-m", "src.rewards.server", "reward=jpeg_compressibility", "port=0", "device=cpu"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True,

@@ -181,7 +181,7 @@ def test_the_evaluation_before_training_counts(make, tmp_path: Path) -> None:
     assert guard.evaluations[0] == {"eval/redness": 0.5} and len(guard.evaluations) == 2
 
 
-@pytest.mark.parametrize("killed_after", [1, 2])
+@pytest.mark.parametrize("killed_after", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_alarms_of_a_run_that_was_stopped_and_continued(runner, said, monkeypatch, killed_after: int) -> None:
     """The checkpoint carries them: a limit of 0 stands for a run that goes wrong."""
     from src.core.callbacks import RunState

@@ -120,7 +120,11 @@ PLACES = {
 }
 
 
-@pytest.mark.parametrize("place", PLACES)
+OFTEN = ("sampling", "scoring", "an update", "saving", "a stage's end")  # the other places are slow tests
+
+
+@pytest.mark.parametrize("place", [place if place in OFTEN else pytest.param(place, marks=pytest.mark.slow)
+                                   for place in PLACES])
 def test_ended_anywhere_and_continued_equals_uninterrupted(runner, whole, monkeypatch, place: str) -> None:
     owner, name, options, code = PLACES[place]
     breaker = Breaker(monkeypatch, owner, name, **options)

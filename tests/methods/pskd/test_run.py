@@ -120,6 +120,7 @@ def test_compiled_equals_plain(runner: Runner) -> None:
     assert runner.figures["test/nll"] == pytest.approx(plain["test/nll"], rel=1e-2)
 
 
+@pytest.mark.slow  # test_export.py loads an export elsewhere too
 def test_the_export_loads_without_this_project(runner: Runner) -> None:
     assert runner("method=pskd", "method.epochs=1") == 0
     script = ("import sys; sys.path.insert(0, '.'); import preact_resnet, timm, torch; "
