@@ -7,7 +7,6 @@ The project's training has its loader with crop and flip, Lightning, figures and
 from __future__ import annotations
 
 import sys
-import time
 from statistics import median
 
 import torch
@@ -15,6 +14,7 @@ import torch.nn.functional as F
 from lightning.pytorch import Trainer
 
 from src.bench.building import built
+from src.bench.timing import now
 from src.core import quiet
 from src.core.console import note
 from src.data.images.batch import Batch
@@ -40,14 +40,12 @@ def on_tensors(module: Classifier, batches: list[Batch]) -> float:
     net = module.build().to(device)
     optimizer = torch.optim.SGD(net.parameters(), lr=module.lr, momentum=module.momentum, nesterov=module.nesterov,
                                 weight_decay=module.weight_decay)
-    start = time.perf_counter()
+    start = now()
     for batch in batches * EPOCHS:
         optimizer.zero_grad()
         F.cross_entropy(net(batch.images), batch.labels).backward()
         optimizer.step()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return len(batches) * EPOCHS / (time.perf_counter() - start)
+    return len(batches) * EPOCHS / (now() - start)
 
 
 def main(overrides: list[str]) -> None:

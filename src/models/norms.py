@@ -6,16 +6,20 @@ import torch
 from torch import Tensor, nn
 
 
-class HalfGroupNorm(nn.GroupNorm):
+class _Half:
+    """Before a norm among a class's bases: autocast is off while it computes."""
+
     def forward(self, input: Tensor) -> Tensor:
         with torch.autocast(input.device.type, enabled=False):
             return super().forward(input.to(self.weight.dtype))
 
 
-class HalfLayerNorm(nn.LayerNorm):
-    def forward(self, input: Tensor) -> Tensor:
-        with torch.autocast(input.device.type, enabled=False):
-            return super().forward(input.to(self.weight.dtype))
+class HalfGroupNorm(_Half, nn.GroupNorm):
+    pass
+
+
+class HalfLayerNorm(_Half, nn.LayerNorm):
+    pass
 
 
 KINDS = {nn.GroupNorm: HalfGroupNorm, nn.LayerNorm: HalfLayerNorm}

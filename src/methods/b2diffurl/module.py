@@ -121,8 +121,8 @@ class B2DiffuRL(Loading, Comparing, Collecting, Updating, Evaluating, Describing
         with auto_sizes.enough_for_pictures(self):
             return rollout(self.denoise, self.ddim, prompt_index.to(device), slots.to(device), branches=branches,
                            interval=interval, latent_shape=self.model.latent_shape, seed=seed, stage=stage,
-                           max_batch=self.rollout_batch, keep=keep,
-                           shared_trunk=self.shared_trunk, progress=progress, most=most)
+                           max_batch=self.rollout_batch, keep=keep, shared_trunk=self.shared_trunk,
+                           progress=progress, most=most)
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """A batch is numbers of samples, or of prompts: the host looks them up."""

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from src.methods.pskd.losses.pskd import PSKD
-from src.methods.pskd.memory import make
+from src.methods.pskd.memory import exchange, make
 from src.methods.pskd.mixing import Mix
 from src.methods.pskd.rows import DenseRows, MixedRows, TopRows
 from tests.methods.pskd.conftest import CLASSES, SAMPLES, Problem
@@ -168,3 +168,14 @@ def test_sizes_are_what_the_readme_says(problem: Problem) -> None:
     assert table.rows.nbytes == 10_000_000
     assert top.values.nbytes + top.classes.nbytes == 50_000 * 10 * 4
     assert pytest.approx(2.56e9, rel=1e-3) == 1_281_167 * 1000 * 2
+
+
+def test_a_rank_without_rows_takes_as_many_pieces_as_the_others(monkeypatch) -> None:
+    taken: list[list[tuple[int, ...]]] = []
+    for rows in (torch.ones(5, 4, dtype=torch.float16), torch.ones(0, 4, dtype=torch.float16)):
+        shapes: list[tuple[int, ...]] = []
+        monkeypatch.setattr(exchange, "CHUNK", 16)  # two rows
+        monkeypatch.setattr(exchange.dist, "all_gather", lambda _, block, seen=shapes: seen.append(tuple(block.shape)))
+        list(exchange.pieces(rows, [5, 0]))
+        taken.append(shapes)
+    assert taken[0] == taken[1] == [(2, 4), (2, 4), (1, 4)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -43,7 +44,8 @@ def pieces(rows: Tensor, counts: Sequence[int]) -> Iterator[tuple[int, slice, Te
     The last piece is padded to the largest n on its way. All ranks take all pieces.
     """
     carried = rows.view(torch.float16) if rows.dtype == torch.int16 else rows  # bits; no backend sends int16
-    most, width = max(counts), max(carried[:1].nbytes, 1)
+    # Of a row's shape, not of a row: a rank that has none has to take as many pieces as the others.
+    most, width = max(counts), math.prod(carried.shape[1:]) * carried.element_size()
     piece = max(CHUNK // width, 1)
     for start in range(0, most, piece):
         length = min(piece, most - start)
