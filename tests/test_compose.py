@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from src.core.compose import compose, plain
+from tests.composing import ROOT, problems
 
-ROOT = Path(__file__).parents[1]
 # What an option needs beside it to be a complete run.
 COMPANIONS = {
     "data=prompt_file": ["data.train=[a cat]"],
@@ -54,35 +49,12 @@ def every_option() -> list[list[str]]:
 
 
 OPTIONS = every_option()
-# Weights, files and networks are other tests' business: here only names, keys and types count.
-SCRIPT = """
-import json, sys
-from src.core.check import check_target, run_level, targets
-from src.core.compose import compose, plain
-from src.core.errors import UserError
-
-def problems(overrides):
-    try:
-        composed = compose(overrides)
-        cfg = plain(composed.cfg)
-    except UserError as error:
-        return error.lines()
-    found = [line for path, node in targets(cfg) for line in check_target(path, node)]
-    return composed.problems + run_level(cfg) + found + ([] if list(targets(cfg)) else ["it names nothing"])
-
-answers = [problems(overrides) for overrides in json.load(sys.stdin)]
-print(json.dumps([answers, sorted({"torch", "lightning", "diffusers", "transformers", "wandb"} & set(sys.modules))]))
-"""
 
 
 @pytest.fixture(scope="module")
 def answers() -> tuple[list[list[str]], list[str]]:
-    """The problems of each entry of OPTIONS, and the heavy modules that were imported on the way: one process."""
-    done = subprocess.run([sys.executable, "-c", SCRIPT], input=json.dumps(OPTIONS), cwd=ROOT, capture_output=True,
-                          text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    problems, heavy = json.loads(done.stdout)
-    return problems, heavy
+    """The problems of each entry of OPTIONS, and the heavy modules that were imported on the way."""
+    return problems(OPTIONS)
 
 
 @pytest.mark.parametrize("place", range(len(OPTIONS)), ids=[" ".join(overrides) for overrides in OPTIONS])

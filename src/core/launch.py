@@ -34,8 +34,8 @@ def launch(plan: Plan) -> int:
         finally:
             run.folder.close()
             os.environ.pop(runfolder.ENV, None)
-        if code == signals.StopRun(signals.REQUEUE).exit_code and slurm.job() and console.is_main_process():
-            slurm.requeue()
+        if code == signals.StopRun(signals.REQUEUE).exit_code and slurm.job():
+            return _asked_again(code)
         return code
 
 
@@ -160,6 +160,14 @@ class _Run:
 
     def _wants_traceback(self) -> bool:
         return bool(os.environ.get(SHOW_TRACEBACK) or self.plan.choices.get("debug"))
+
+
+def _asked_again(code: int) -> int:
+    """The main process has the job queued again; the others end well, else srun would end it before it could ask."""
+    if not console.is_main_process():
+        return 0
+    slurm.requeue()
+    return code
 
 
 def _lasts(override: str) -> bool:

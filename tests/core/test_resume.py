@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from src.core import runfolder, signals
+from src.core import console, runfolder, signals, slurm
 from src.core.resume import lasting, merge
 from tests.core.conftest import Runner
 from tests.core.toy import Toy
@@ -169,6 +169,20 @@ def test_a_slurm_job_that_is_queued_again_goes_on_in_its_folder(toy, wholes, tmp
     assert (folder / "metrics.json").read_bytes() == written and len(toy.folders) == 2
     monkeypatch.setenv("SLURM_JOB_ID", "78")
     assert toy() == 0 and len(toy.folders) == 3
+
+
+@pytest.mark.parametrize(("main", "code", "asks"), [(True, 138, [0]), (False, 0, [])])
+def test_srun_does_not_end_the_process_that_has_its_job_queued_again(toy, monkeypatch, main, code, asks):
+    """`srun --kill-on-bad-exit` ends all tasks as soon as one has failed, maybe while the first one asks."""
+    def stop(*_):
+        signal.raise_signal(signals.REQUEUE)
+        monkeypatch.setattr(console, "is_main_process", lambda: main)
+
+    asked = []
+    monkeypatch.setattr(slurm, "requeue", lambda: asked.append(console.rank()))
+    monkeypatch.setattr(Toy, "training_step", stop)
+    monkeypatch.setenv("SLURM_JOB_ID", "77")
+    assert toy() == code and asked == asks
 
 
 def once(original, call, action):
