@@ -21,7 +21,7 @@ SHOW_TRACEBACK = "B2_TRACEBACK"
 
 
 def launch(plan: Plan) -> int:
-    """Carry the plan out and return the exit code: 0, 1 (failed), 2 (bad input), 130, 138 or 143 (stopped)."""
+    """Carry the plan out and return the exit code: 0, 1 (failed), 2 (bad input), 130, 138, 140 or 143 (stopped)."""
     if plan.finished:
         console.note(f"{runfolder.short(plan.folder)}: finished already, by this job before it was queued again.")
         return 0
@@ -34,9 +34,7 @@ def launch(plan: Plan) -> int:
         finally:
             run.folder.close()
             os.environ.pop(runfolder.ENV, None)
-        if code == signals.StopRun(signals.REQUEUE).exit_code and slurm.job():
-            return _asked_again(code)
-        return code
+        return _queued_again(code) if slurm.job() else code
 
 
 class _Run:
@@ -162,11 +160,18 @@ class _Run:
         return bool(os.environ.get(SHOW_TRACEBACK) or self.plan.choices.get("debug"))
 
 
-def _asked_again(code: int) -> int:
-    """The main process has the job queued again; the others end well, else srun would end it before it could ask."""
+def _queued_again(code: int) -> int:
+    """The exit code in a SLURM job; one that was warned or is preempted is queued again by its main process.
+
+    The other processes end well: srun would end the main one as soon as another has failed, maybe while it asks.
+    """
+    warned, moved, ended = (128 + signum for signum in (signals.REQUEUE, signals.MOVE, signals.END))
+    if code not in (warned, moved, ended):
+        return code
     if not console.is_main_process():
         return 0
-    slurm.requeue()
+    if code == warned or (code == ended and slurm.is_preempted()):
+        slurm.requeue()
     return code
 
 

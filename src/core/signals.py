@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM, and SIGUSR1, which clusters send before they take a machine away: stop between two batches."""
+"""Ctrl-C, SIGTERM, and SIGUSR1 or 2, which clusters send before they take a machine away: stop between two batches."""
 
 import signal
 from collections.abc import Iterator
@@ -8,8 +8,10 @@ from types import FrameType
 from src.core import console
 
 REQUEUE = signal.SIGUSR1  # what `sbatch --signal=USR1@300` sends before the time is over; Lightning's choice too
+END = signal.SIGTERM
+MOVE = signal.SIGUSR2  # what submitit has SLURM send; it then queues the job again itself
 _requested: int | None = None
-_HANDLED = (signal.SIGINT, signal.SIGTERM, REQUEUE)
+_HANDLED = (signal.SIGINT, END, REQUEUE, MOVE)
 
 
 class StopRun(BaseException):
@@ -21,7 +23,7 @@ class StopRun(BaseException):
 
     @property
     def exit_code(self) -> int:
-        """130 for Ctrl-C, 143 for SIGTERM, 138 for SIGUSR1, as shells have it."""
+        """130 for Ctrl-C, 143 for SIGTERM, 138 for SIGUSR1, 140 for SIGUSR2, as shells have it."""
         return 128 + self.signum
 
 

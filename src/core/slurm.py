@@ -35,15 +35,31 @@ def trained(folder: Path) -> bool:
         return False
 
 
+def is_preempted() -> bool:
+    """Whether SLURM takes the nodes away for another job. One that ends by itself in its grace time is not queued again
+    by SLURM. A job that was cancelled is no longer running."""
+    try:
+        told = _scontrol("show", "job")
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return "JobState=RUNNING" in told and "PreemptTime=" in told and "PreemptTime=None" not in told
+
+
 def requeue() -> None:
     """Ask SLURM to start this job again."""
-    command = ["scontrol", "requeue", str(job())]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        reason = done.stderr.strip() or f"exit code {done.returncode}" if done.returncode else ""
+        _scontrol("requeue")
+    except subprocess.CalledProcessError as error:
+        reason = error.stderr.strip() or f"exit code {error.returncode}"
     except (OSError, subprocess.SubprocessError) as error:
         reason = str(error)
-    if reason:
-        console.warn(f"{' '.join(command)} failed: {reason}. Submit it again with resume=auto")
     else:
         console.note(f"Job {job()} is queued again and will go on from here.")
+        return
+    console.warn(f"scontrol requeue {job()} failed: {reason}. Submit it again with resume=auto")
+
+
+def _scontrol(*words: str) -> str:
+    """What scontrol says to these words and the job's id. A group of its own: SLURM signals ours."""
+    return subprocess.run(["scontrol", *words, str(job())], capture_output=True, text=True, timeout=60, check=True,
+                          process_group=0).stdout

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
+from src.core import console, results, runfolder, signals
 from src.core.errors import UserError
 from src.sweeps import commands
 from src.sweeps.local import Running
+
+# Exit codes of a run that was told to end by SLURM, which also says what becomes of the job.
+TOLD = {code for signum in (signals.REQUEUE, signals.MOVE, signals.END) for code in (128 + signum, -signum)}
+OFTEN = 1000  # how often a job may reach its time limit and be queued again
 
 
 class Submitit:
@@ -26,13 +34,15 @@ class Submitit:
         gpus_per_node: int = 1,
         cpus_per_task: int = 8,
         mem_gb: float | None = 32,
+        signal_delay_s: int = 300,
         setup: list[str] | None = None,
         additional: dict[str, Any] | None = None,
     ) -> None:
         self.cluster, self.n_jobs, self.places = cluster, n_jobs, n_jobs
         self.resources = {"timeout_min": timeout_min, "nodes": nodes, "tasks_per_node": tasks_per_node,
                           "gpus_per_node": gpus_per_node, "cpus_per_task": cpus_per_task, "mem_gb": mem_gb}
-        self.slurm = {"slurm_partition": partition, "slurm_setup": setup, "slurm_additional_parameters": additional}
+        self.slurm = {"slurm_partition": partition, "slurm_setup": setup, "slurm_additional_parameters": additional,
+                      "slurm_signal_delay_s": signal_delay_s}
 
     def prepare(self, folder: Path, trainer: dict[str, Any], jobs: int | str | None) -> None:
         """Find submitit and the cluster. Raises ``UserError`` if one is not there."""
@@ -44,17 +54,38 @@ class Submitit:
         if jobs not in (None, "auto"):
             self.places = int(jobs)
         try:
-            self._executor = submitit.AutoExecutor(folder / "submitit", cluster=self.cluster)
+            self._pickles = folder / "submitit"
+            self._executor = submitit.AutoExecutor(self._pickles, cluster=self.cluster, slurm_max_num_timeout=OFTEN)
         except RuntimeError as error:
             raise UserError("hydra/launcher=submitit_slurm", str(error).splitlines()[0],
                             "start the sweep where sbatch works, or try hydra/launcher=submitit_local") from error
+        if self._executor.cluster == "slurm":
+            from src.sweeps import queue
+
+            queue.watch()
         given = {**self.resources, **self.slurm}
         self._executor.update_parameters(**{key: value for key, value in given.items() if value})
 
     def start(self, command: list[str], folder: Path, log: Path) -> Running:
-        """Submit one job."""
+        """Submit one job; one that an earlier, killed sweep left in the queue is waited for instead."""
+        if self._executor.cluster == "slurm":
+            return Submitted(self._in_queue(command, folder, log), folder, log)
+        return Submitted(self._submit(command, folder, log), folder, log)
+
+    def _submit(self, command: list[str], folder: Path, log: Path) -> Any:
         self._executor.update_parameters(name=folder.name[:40])
-        return Submitted(self._executor.submit(Task(command, folder, log)), log)
+        return self._executor.submit(Task(command, folder, log))
+
+    def _in_queue(self, command: list[str], folder: Path, log: Path) -> Any:
+        from src.sweeps import queue
+
+        tasks = self.resources["nodes"] * self.resources["tasks_per_node"]
+        if earlier := queue.queued(self._pickles, folder.name, tasks):
+            console.note(f"{runfolder.short(folder)} is in the queue from before, as job {earlier.job_id}.")
+            return earlier
+        job = self._submit(command, folder, log)
+        queue.remember(self._pickles, folder.name, job.job_id)
+        return job
 
 
 class Task:
@@ -62,28 +93,39 @@ class Task:
 
     def __init__(self, command: list[str], folder: Path, log: Path) -> None:
         self.command, self.folder, self.log = command, folder, log
+        self._run: subprocess.Popen | None = None
 
     def __call__(self) -> int:
         """Run it; the exit code."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
-            return subprocess.run(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-                                  check=False).returncode
+            self._run = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+            # With control groups SLURM signals this process alone, else both: the run may hear it twice.
+            signal.signal(signals.END, lambda signum, _: self._run.send_signal(signum))
+            code = self._run.wait()
+        if code in TOLD and os.environ.get("SUBMITIT_EXECUTOR") == "slurm":
+            os._exit(0)  # without a result: that would be the end of a job which is perhaps queued again
+        return code
 
     def checkpoint(self) -> Any:
-        """Called by submitit before the node is taken away: the same job again, continued where the run can be."""
+        """Called by submitit when the time is nearly over: the run ends after its batch, the same job goes on there."""
         from submitit.helpers import DelayedSubmission
 
+        if self._run is not None:
+            self._run.send_signal(signals.MOVE)
+            with suppress(ChildProcessError):  # it has ended; or waits here for its end, which __call__ collects
+                os.waitid(os.P_PID, self._run.pid, os.WEXITED | os.WNOWAIT)
+        command = self.command
         if (self.folder / "overrides.txt").is_file():
-            self.command = [*commands.PROGRAM, f"resume={self.folder}"]
-        return DelayedSubmission(self)
+            command = [*commands.PROGRAM, f"resume={self.folder}"]
+        return DelayedSubmission(Task(command, self.folder, self.log))
 
 
 class Submitted:
     """A job in SLURM's hands."""
 
-    def __init__(self, job: Any, log: Path) -> None:
-        self._job, self._log = job, log
+    def __init__(self, job: Any, folder: Path, log: Path) -> None:
+        self._job, self._folder, self._log = job, folder, log
 
     def code(self) -> int | None:
         if not self._job.done():
@@ -91,6 +133,8 @@ class Submitted:
         try:
             return max(self._job.results(), key=abs)
         except Exception as error:  # cancelled, or its node died: submitit raises what it knows
+            if results.read(self._folder).get("status") == "interrupted":
+                return 128 + signals.END
             self._log.parent.mkdir(parents=True, exist_ok=True)
             with self._log.open("a") as log:
                 log.write(f"error: {str(error).strip().rpartition(chr(10))[2] or type(error).__name__}\n")
