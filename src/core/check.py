@@ -52,6 +52,8 @@ def run_level(cfg: dict[str, Any]) -> list[str]:
         value = cfg.get(key)
         if not isinstance(value, kinds) or isinstance(value, bool):
             problems.append(describe(f"{key}={value}", f"must be {rule}"))
+    if isinstance(cfg.get("seed"), int) and not 0 <= cfg["seed"] < 2**32:
+        problems.append(describe(f"seed={cfg['seed']}", "must lie in [0, 2^32)", "take 0, 1, 2, ..."))
     if isinstance(cfg.get("mode"), str) and cfg["mode"] not in MODES:
         problems.append(describe(f"mode={cfg['mode']}", "there is no such mode", did_you_mean(cfg["mode"], MODES)))
     if isinstance(cfg.get("ckpt"), list) and cfg.get("mode") != "protocol":
@@ -144,6 +146,15 @@ def load_rules(file: Path) -> Callable[[dict[str, Any]], list[str]]:
 def _short(value: Any) -> str:
     text = "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def length(cfg: dict[str, Any], key: str) -> list[str]:
+    """A method's schedules run over `method.<key>` epochs: the trainer must not stop elsewhere, or go on."""
+    most, planned = (cfg.get("trainer") or {}).get("max_epochs"), (cfg.get("method") or {}).get(key)
+    if not isinstance(most, int) or not isinstance(planned, int) or most == planned:
+        return []
+    return [describe(f"trainer.max_epochs={most}", f"the schedules run over method.{key}={planned}",
+                     f"set method.{key}={most} instead")]
 
 
 def shares_weights(trainer: dict[str, Any]) -> bool:

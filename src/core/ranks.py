@@ -7,7 +7,7 @@ but not those that send nothing: `number`, `count`, `share`, `largest_share`, `o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from typing import Any
@@ -83,6 +83,16 @@ def from_first(item: Any) -> Any:
     with _all_alive():
         dist.broadcast_object_list(items, src=0, group=_host_group())
     return items[0]
+
+
+def copy_from_first(tensors: Iterable[Tensor]) -> None:
+    """Rank 0's values in the tensors of every rank."""
+    if not _several():
+        return
+    meet()
+    for tensor in tensors:
+        with _all_alive():
+            dist.broadcast(tensor, src=0)
 
 
 def any_of(flag: bool) -> bool:

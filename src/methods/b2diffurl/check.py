@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from src.core import compiler
+from src.core.check import length
 from src.core.errors import describe, did_you_mean
 from src.methods.b2diffurl import devices, fits, schedule
 from src.methods.b2diffurl.measures import check as protocol
@@ -50,6 +51,7 @@ def check(cfg: dict[str, Any]) -> list[str]:
     found += _choice(method, "normaliser", NORMALISERS) + _choice(method, "selection", SELECTIONS)
     found += _eta(method) + _rescale(method) + _betas(method) + _interval(method) + _normaliser(method)
     found += _thresholds(method) + _weights(method) + rules.problems(method) + fits.problems(cfg)
+    found += length(cfg, "stages") + _whole_evaluations(cfg.get("trainer") or {})
     return found + devices.problems(cfg) + protocol.problems(cfg)
 
 
@@ -65,6 +67,14 @@ def _parts(method: dict) -> list[str]:
         found.append(describe(f"model={method['model'].get('name')}", "B2-DiffuRL trains a Stable Diffusion, this is a "
                               "classifier", "add method=pskd, or choose model=tiny_sd"))
     return found
+
+
+def _whole_evaluations(trainer: dict[str, Any]) -> list[str]:
+    """Diversity compares the pictures of a prompt, of which a part of the batches has not all."""
+    limits = {name: trainer.get(name) for name in ("limit_val_batches", "limit_test_batches")}
+    return [describe(f"trainer.{name}={value}", "an evaluation is drawn as a whole",
+                     f"set trainer.{name}=null, and method.eval_prompts and method.eval_images to draw less")
+            for name, value in limits.items() if value not in (None, 1.0)]
 
 
 def _number(value: Any) -> bool:

@@ -74,11 +74,16 @@ def pairs_of(samples: LongTensor, steps: int, micro_batch: int, group: int = 1, 
 def updates(kept: int, *, inner_epochs: int, samples_per_update: int, seed: int, stage: int,
             group: int = 1) -> list[LongTensor]:
     """Which samples each optimiser step of a stage takes: every inner epoch all of them, in an order of its own; the
-    `group` samples that stand in a row stay together."""
+    `group` samples that stand in a row stay together.
+
+    Steps of an epoch take as many samples as each other, give or take a group: the loss is a mean, and a step on the
+    one sample that is left over would weigh as much as one on all the others.
+    """
     groups, size = kept // group, max(1, samples_per_update // group)
+    steps = max(1, math.ceil(groups / size))
     orders = [keyed_permutation(groups, seed=seed, stage=stage, stream=epoch) for epoch in range(inner_epochs)]
     members = torch.arange(group)
-    return [(chunk[:, None] * group + members).flatten() for order in orders for chunk in order.split(size)]
+    return [(chunk[:, None] * group + members).flatten() for order in orders for chunk in order.tensor_split(steps)]
 
 
 def policy(denoise: Denoise, ddim: Ddim, kept: Kept, pairs: Pairs) -> tuple[Tensor, Tensor]:

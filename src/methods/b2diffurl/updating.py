@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
@@ -78,10 +79,14 @@ class Updating:
                 self.policy_row = policy_figures(ranks.gathered(policy_sums(self.policy_stats)))
         return self.policy_row
 
+    def on_train_batch_end(self, *_: Any) -> None:
+        """After a stage's last update; what callbacks do at its end is told what it cost."""
+        if self.trainer.is_last_batch:
+            self.clock.add_evaluations(sum(ranks.gathered(self.stage_evaluations)))
+
     def on_train_epoch_end(self) -> None:
         """One row of figures a stage; nothing was read from the device before."""
         rows = self.policy_figures()
-        self.clock.add_evaluations(sum(ranks.gathered(self.stage_evaluations)))
         kept, self.kept = self.kept_in_all, None
         self.log("reward/mean", self.stage_stats.pop("reward/mean"), prog_bar=True)
         self.log_dict({**self.stage_stats, **rows, **self.costs, "select/samples": float(kept)})

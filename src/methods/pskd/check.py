@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from src.core import compiler
-from src.core.check import shares_weights
+from src.core.check import length, shares_weights
 from src.core.errors import describe
 
 # option -> (smallest, largest, whether the smallest / largest themselves are allowed, a hint)
@@ -34,6 +34,7 @@ LOSS: dict[str, Range] = {
     "correct": (0, 1, False, False, "TF-KD takes 0.99"),
     "top": (1, math.inf, True, True, "10 keep most of the mass"),
 }
+PRECISIONS = ("32", "32-true", "bf16-mixed", "16-mixed")
 
 
 def check(cfg: dict[str, Any]) -> list[str]:
@@ -44,7 +45,8 @@ def check(cfg: dict[str, Any]) -> list[str]:
     found += [text for name, rule in LOSS.items() for text in _range("method.loss", name, loss.get(name), rule)]
     found += _parts(method) + _milestones(method) + _mixing(method, loss)
     found += compiler.problems("method.compile", method.get("compile"))
-    return found + _nesterov(method) + _epochs(cfg, method) + _modes(cfg) + _devices(cfg)
+    found += _nesterov(method) + length(cfg, "epochs") + _precision(cfg)
+    return found + _modes(cfg) + _devices(cfg)
 
 
 def _range(where: str, name: str, value: Any, rule: Range) -> list[str]:
@@ -103,13 +105,13 @@ def _mixing(method: dict[str, Any], loss: dict[str, Any]) -> list[str]:
     return []
 
 
-def _epochs(cfg: dict[str, Any], method: dict[str, Any]) -> list[str]:
-    """a_t and the learning rate run over method.epochs: the trainer must not stop elsewhere."""
-    most = (cfg.get("trainer") or {}).get("max_epochs")
-    if isinstance(most, int) and isinstance(method.get("epochs"), int) and most != method["epochs"]:
-        return [describe(f"trainer.max_epochs={most}", f"the schedules run over method.epochs={method['epochs']}",
-                         f"set method.epochs={most} instead")]
-    return []
+def _precision(cfg: dict[str, Any]) -> list[str]:
+    """In half precision throughout, an average of weights stands still, and a teacher fits its pictures no more."""
+    given = (cfg.get("trainer") or {}).get("precision")
+    if given is None or str(given) in PRECISIONS:
+        return []
+    return [describe(f"trainer.precision={given}", f"is none of {', '.join(PRECISIONS)}: a classifier's weights, "
+                     "averages and past predictions stay in float32", "for speed take bf16-mixed")]
 
 
 def _modes(cfg: dict[str, Any]) -> list[str]:

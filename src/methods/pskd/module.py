@@ -20,7 +20,7 @@ from src.methods.pskd.evaluating import Evaluating
 from src.methods.pskd.keeping import Keeping
 from src.methods.pskd.losses.base import Loss
 from src.methods.pskd.mixing import mixed
-from src.methods.pskd.schedule import learning_rate
+from src.methods.pskd.schedule import learning_rate, steps_of_epoch
 from src.methods.pskd.step import Context, Step
 from src.models.classifiers.network import Network
 
@@ -114,7 +114,7 @@ class Classifier(Keeping, Evaluating, L.LightningModule):
     def configure_optimizers(self) -> dict[str, Any]:
         optimizer = torch.optim.SGD(self.network.parameters(), lr=self.lr, momentum=self.momentum,
                                     nesterov=self.nesterov, weight_decay=self.weight_decay)
-        steps = len(self.order_of(0, 0))
+        steps = steps_of_epoch(len(self.order_of(0, 0)), self.trainer)
         factor = learning_rate(self.lr_schedule, epochs=self.epochs, steps=steps, milestones=self.milestones,
                                gamma=self.gamma, warmup_epochs=self.warmup_epochs)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
@@ -131,6 +131,7 @@ class Classifier(Keeping, Evaluating, L.LightningModule):
         images, mix = mixed(batch.images, self.mixing, self.mixing_concentration, self.mixing_probability,
                             (self.seed, self.current_epoch, index))
         count, real = self.order.sizes[index], self.order.real[index]  # partners stand behind the first `count`
+        self.rate = float(self.trainer.optimizers[0].param_groups[0]["lr"])
         step = Step(images, batch.labels[:count], batch.index[:count], self.order.rows(index)[:count],
                     index * self.batch_size, real, mix)
         losses, logits = self.loss(self.network, step)
@@ -154,10 +155,7 @@ class Classifier(Keeping, Evaluating, L.LightningModule):
             raise UserError(f"training loss {loss} in epoch {self.current_epoch + 1}", "the training has diverged",
                             "lower method.lr or add method.warmup_epochs; the last finite state is in checkpoints/", 1)
         self.log("train/loss", loss / count, prog_bar=True)
-        self.log_dict({"train/top1_err": 100 * wrong / count, "train/lr": self._lr(), **figures, **self.costs})
-
-    def _lr(self) -> float:
-        return float(self.trainer.optimizers[0].param_groups[0]["lr"])
+        self.log_dict({"train/top1_err": 100 * wrong / count, "train/lr": self.rate, **figures, **self.costs})
 
     @property
     def costs(self) -> dict[str, float]:

@@ -114,6 +114,17 @@ def test_what_several_devices_need(trainer, words):
     assert not check({"method": {"prompts_per_stage": 8}, "trainer": {"strategy": "auto", "devices": 8}})
 
 
+@pytest.mark.parametrize(("trainer", "words"), [
+    ({"max_epochs": 5}, ["trainer.max_epochs=5", "method.stages=3", "Set method.stages=5"]),
+    ({"limit_val_batches": 2}, ["trainer.limit_val_batches=2", "method.eval_prompts"]),
+    ({"limit_test_batches": 0}, ["trainer.limit_test_batches=0", "as a whole"]),
+    ({"max_epochs": 3, "limit_val_batches": None, "limit_test_batches": 1.0}, []),
+])
+def test_a_training_has_its_stages_and_an_evaluation_all_its_pictures(trainer, words):
+    found = check({"method": {"stages": 3}, "trainer": trainer})
+    assert len(found) == bool(words) and all(word in found[0] for word in words), found
+
+
 @pytest.mark.parametrize(("changes", "words"), [
     ({"model": {"lora_rank": 4}}, ["trainer=fsdp with model.lora_rank=4", "model.lora_rank=0"]),
     ({"compile": True}, ["method.compile=true", "method.compile=false"]),

@@ -12,6 +12,8 @@ from torch import nn
 
 from src.core.checkpoint import check_identity
 from src.core.errors import UserError
+from src.core.keeping import KeepWeights, about
+from src.core.states import KEPT, State
 from src.methods.b2diffurl.evaluation import EVALUATION_STAGE
 from src.methods.b2diffurl.objectives.dpok import DPOK
 from src.rewards.mix import MixReward
@@ -70,8 +72,8 @@ def test_evaluations_in_the_figures_are_those_that_were_counted(make, replay) ->
     assert counting.drawn == 2 * 4 * 4 * 2  # guidance, T steps, 2 prompts x 2 pictures of each split, 2 splits
     assert figures["cost/unet_evaluations"] == rows.rollout - counting.drawn + rows.update
     sampling = sum(2 * 2 * ((4 - s) + 3 * s) for s in (2, 3))
-    # 6 samples in updates of 4 and 2; their pairs in micro-batches of 4, the last one filled up.
-    updates = sum(2 * 4 * -(-(size * s) // 4) for s in (2, 3) for size in (4, 2))
+    # 6 samples in two updates of 3; their pairs in micro-batches of 4, the last one filled up.
+    updates = sum(2 * 4 * -(-(size * s) // 4) for s in (2, 3) for size in (3, 3))
     assert figures["cost/unet_evaluations"] == sampling + updates * (2 if replay == "always" else 1)
     assert figures["cost/reward_queries"] == module.queries == 12
     assert all(figures[f"cost/seconds_{phase}"] > 0 for phase in ("sample", "score", "train"))
@@ -264,3 +266,18 @@ def test_a_mix_shows_its_parts_every_stage(make) -> None:
     shown = fit(module)
     assert shown["reward/mix_a"] == shown["reward/mix_b"]  # the same formula
     assert shown["reward/mean"] == pytest.approx(shown["reward/mix_a"], abs=1e-6)
+
+
+def test_what_is_kept_on_the_way_knows_what_it_has_cost(make) -> None:
+    """The stage's own evaluations of the UNet too, although the stage is logged after its files are written."""
+    module, rows = make(stages=3), []
+
+    class Logged(Callback):
+        def on_train_epoch_end(self, trainer, pl_module) -> None:
+            rows.append(pl_module.costs)
+
+    logged = fit(module, KeepWeights(every_n_epochs=1), Logged())
+    kept = [about(State(file), module)["costs"] for file in sorted((module.run_dir / KEPT).glob("*"))]
+    assert kept == rows and len(kept) == 3
+    counts = [costs["cost/unet_evaluations"] for costs in kept]
+    assert 0 < counts[0] < counts[1] < counts[2] == logged["cost/unet_evaluations"]

@@ -50,7 +50,7 @@ def test_winner_and_loser_meet_at_every_step_in_one_micro_batch(micro_batch: int
 def test_updates_keep_couples_together_and_size_counts_samples() -> None:
     key = {"inner_epochs": 2, "samples_per_update": 8, "seed": 1, "stage": 2}
     plan = updates(20, **key, group=2)
-    assert [len(part) for part in plan] == [8, 8, 4] * 2
+    assert [len(part) for part in plan] == [8, 6, 6] * 2
     for part in plan:
         assert (part[0::2] % 2 == 0).all() and (part[0::2] + 1 == part[1::2]).all()
     assert sorted(torch.cat(plan[:3]).tolist()) == list(range(20))

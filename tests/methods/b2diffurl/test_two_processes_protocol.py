@@ -17,7 +17,7 @@ from tests.processes import ROOT
 
 pytestmark = pytest.mark.slow
 # Of 9 pictures a list of prompts: 5 batches each, which three processes share as 4, 4 and 2; and 2 batches for the KL.
-SIZES = ["debug=tiny", "trainer.max_epochs=1", "method.eval_prompts=3", "method.eval_images=3",
+SIZES = ["debug=tiny", "method.stages=1", "trainer.max_epochs=1", "method.eval_prompts=3", "method.eval_images=3",
          "method.rollout_batch=2"]
 
 

@@ -32,7 +32,7 @@ def test_micro_batches_cover_every_pair_once_and_have_one_shape(micro_batch: int
 def test_each_inner_epoch_takes_every_sample_once_in_an_order_of_its_own() -> None:
     key = {"inner_epochs": 3, "samples_per_update": 8, "seed": 1, "stage": 2}
     plan = updates(20, **key)
-    assert [len(part) for part in plan] == [8, 8, 4] * 3
+    assert [len(part) for part in plan] == [7, 7, 6] * 3
     orders = [torch.cat(plan[start : start + 3]).tolist() for start in (0, 3, 6)]
     assert all(sorted(order) == list(range(20)) for order in orders)
     assert len({tuple(order) for order in orders}) == 3
@@ -56,8 +56,17 @@ def first_log_ratios(module) -> Tensor:
     return torch.cat(found).detach()
 
 
+@pytest.mark.parametrize(("kept", "size", "group", "sizes"), [
+    (129, 128, 1, [65, 64]), (128, 128, 1, [128]), (1, 128, 1, [1]), (10, 4, 1, [4, 3, 3]), (10, 4, 2, [4, 4, 2]),
+    (8, 1, 2, [2, 2, 2, 2]),
+])
+def test_no_update_is_left_with_a_rest(kept: int, size: int, group: int, sizes: list[int]) -> None:
+    plan = updates(kept, inner_epochs=1, samples_per_update=size, seed=0, stage=0, group=group)
+    assert [len(part) for part in plan] == sizes
+
+
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize("micro_batch", [1, 4, 5, 6, 64])  # 6 samples x 3 steps: 12 pairs in one update, 6 in the next
+@pytest.mark.parametrize("micro_batch", [1, 4, 5, 6, 64])  # 6 samples x 3 steps: two updates of 9 pairs each
 def test_trap_1_the_ratio_is_exactly_one_with_replay(loaded, dtype: str, micro_batch: int) -> None:
     ratios = first_log_ratios(loaded(dtype=dtype, micro_batch=micro_batch, replay="always")).exp()
     assert len(ratios) == 18 and (ratios == 1).all()

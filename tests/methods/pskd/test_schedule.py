@@ -1,8 +1,9 @@
 """Learning rates at the paper's places."""
 
 import pytest
+from lightning import Trainer
 
-from src.methods.pskd.schedule import learning_rate
+from src.methods.pskd.schedule import learning_rate, steps_of_epoch
 
 
 def test_steps_fall_at_the_papers_epochs() -> None:
@@ -18,3 +19,17 @@ def test_cosine_falls_to_zero_and_warm_up_rises() -> None:
     assert factor(0) == pytest.approx(0.25)
     assert factor(20) == pytest.approx(0.5)
     assert factor(40) == pytest.approx(0)
+
+
+def test_a_single_epoch_has_no_milestone_before_its_end() -> None:
+    factor = learning_rate("step", epochs=1, steps=10, milestones=[0.5, 0.75], gamma=0.1)
+    assert {factor(step) for step in range(10)} == {1}
+
+
+@pytest.mark.parametrize(("steps", "options"), [
+    (10, {}), (4, {"accumulate_grad_batches": 3}), (6, {"limit_train_batches": 6}), (10, {"limit_train_batches": 99}),
+    (5, {"limit_train_batches": 0.5}), (2, {"limit_train_batches": 3, "accumulate_grad_batches": 2}),
+])
+def test_an_epoch_has_as_many_steps_as_the_trainer_makes(steps: int, options: dict) -> None:
+    trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, barebones=True, **options)
+    assert steps_of_epoch(10, trainer) == steps

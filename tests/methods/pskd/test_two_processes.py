@@ -52,6 +52,18 @@ def test_two_processes_equal_one(one: dict[str, Any], tmp_path: Path, memory: st
     assert two["figures"]["cost/samples"] == one["figures"]["cost/samples"] == 3 * 45
 
 
+def test_snapshots_of_two_processes_are_one_and_survive_an_interruption(tmp_path: Path) -> None:
+    """Ranks have running statistics of their own: the teacher takes those of a checkpoint."""
+    options = ["trainer.devices=2", "trainer.strategy=ddp", "method.batch_size=6", "method.loss.memory=snapshot",
+               "model=small_preact_resnet", "trainer.limit_val_batches=0"]
+    whole = trained(tmp_path / "whole", *options)
+    trained(tmp_path / "parts", *options, "trainer.max_steps=14")
+    parts = trained(tmp_path / "parts", "resume=latest", "trainer.max_steps=-1")
+    assert parts["global_step"] == whole["global_step"]
+    for name, value in whole["state_dict"].items():
+        assert torch.equal(parts["state_dict"][name], value), name
+
+
 def test_averaged_weights_of_two_processes_are_those_of_one(tmp_path: Path) -> None:
     both = [trained(tmp_path / name, "method.ema_decay=0.9", *options) for name, options in {
         "one": [], "two": ["trainer.devices=2", "trainer.strategy=ddp", "method.batch_size=6"]}.items()]

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from src.core import ranks
 from src.core.errors import UserError
 from src.methods.pskd.memory.base import Memory, one_hot
 from src.methods.pskd.rows import DenseRows, Rows
@@ -45,7 +46,9 @@ class SnapshotMemory(Memory):
         return {}
 
     def _take(self) -> None:
+        """Rank 0's running statistics on all ranks, as DDP has them before its next forward pass and a checkpoint."""
         self.teacher.load_state_dict(self.context.network.state_dict())
+        ranks.copy_from_first(self.teacher.buffers())
         self.ready = True
 
     def state_dict(self) -> dict[str, Any]:
