@@ -171,6 +171,26 @@ def test_a_slurm_job_that_is_queued_again_goes_on_in_its_folder(toy, wholes, tmp
     assert toy() == 0 and len(toy.folders) == 3
 
 
+JOB = "JobId=77 JobName=train\n   JobState={} Reason=None\n   PreemptEligibleTime=2026-11-23T09:16:21 {}"
+
+
+@pytest.mark.parametrize(("state", "preempted", "asks"), [
+    ("RUNNING", "PreemptTime=2026-11-23T09:16:26", True),  # within its grace time; SLURM forgets it if it ends
+    ("RUNNING", "PreemptTime=None", False),  # somebody's SIGTERM
+    ("CANCELLED", "PreemptTime=2026-11-23T09:16:26", False),
+])
+def test_a_preempted_job_is_queued_again_and_a_cancelled_one_is_not(toy, tmp_path, monkeypatch, state, preempted, asks):
+    asked = tmp_path / "asked"
+    scontrol = tmp_path / "bin" / "scontrol"
+    scontrol.parent.mkdir()
+    scontrol.write_text(f'#!/bin/sh\necho "$@" >> {asked}\necho "{JOB.format(state, preempted)}"\n')
+    scontrol.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{scontrol.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_JOB_ID", "77")
+    assert toy("method.stop_at=8") == 143
+    assert asked.read_text().splitlines() == ["show job 77", *["requeue 77"] * asks]
+
+
 @pytest.mark.parametrize(("main", "code", "asks"), [(True, 138, [0]), (False, 0, [])])
 def test_srun_does_not_end_the_process_that_has_its_job_queued_again(toy, monkeypatch, main, code, asks):
     """`srun --kill-on-bad-exit` ends all tasks as soon as one has failed, maybe while the first one asks."""

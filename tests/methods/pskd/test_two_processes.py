@@ -58,7 +58,7 @@ def test_snapshots_of_two_processes_are_one_and_survive_an_interruption(tmp_path
                "model=small_preact_resnet", "trainer.limit_val_batches=0"]
     whole = trained(tmp_path / "whole", *options)
     trained(tmp_path / "parts", *options, "trainer.max_steps=14")
-    parts = trained(tmp_path / "parts", "resume=latest", "trainer.max_steps=-1")
+    parts = trained(tmp_path / "parts", *options, "resume=latest", "trainer.max_steps=-1")
     assert parts["global_step"] == whole["global_step"]
     for name, value in whole["state_dict"].items():
         assert torch.equal(parts["state_dict"][name], value), name

@@ -1,0 +1,84 @@
+"""Jobs of a sweep on a SLURM cluster: restarted, lost, and waited for by a process that goes on with the sweep."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.sweeps.conftest import Sweeps
+from tests.sweeps.fake_slurm import Cluster
+
+pytest.importorskip("submitit")
+ON = ["hydra/launcher=submitit_slurm", "hydra.launcher.setup=[]"]
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    from src.sweeps import queue
+
+    monkeypatch.setattr(queue, "LOOK", 1)
+    monkeypatch.setattr(queue.SlurmJob, "_results_timeout_s", 1)  # seconds that a slow file system has
+    return Cluster(tmp_path / "cluster", monkeypatch)
+
+
+def when_started(sweeps: Sweeps, cluster: Cluster, act: Callable[[int], None]) -> threading.Thread:
+    """Do something with the first job as soon as its run has begun."""
+    def wait() -> None:
+        cluster.wait_for(1, sweeps.output / "sweep" / "000_seed-0" / "starts.txt")
+        act(1)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    return thread
+
+
+def starts(folder: Path) -> list[int]:
+    """How often each job was started."""
+    return [len(file.read_text().splitlines()) for file in sorted(folder.glob("*/starts.txt"))]
+
+
+def statuses(folder: Path) -> list[str]:
+    return [job["status"] for job in json.loads((folder / "sweep.json").read_text())["jobs"]]
+
+
+def test_jobs_are_submitted_and_their_ends_are_told(sweeps, cluster) -> None:
+    assert sweeps("-m", "seed=0,1", *ON, "method.fail_at=null,0") == 1
+    assert [row["status"] for row in sweeps.rows()] == ["finished", "failed"] * 2
+    assert not list(cluster.jobs.iterdir())
+
+
+def test_a_job_that_is_queued_again_is_not_over(sweeps, cluster) -> None:
+    folder = sweeps.output / "sweep"
+    thread = when_started(sweeps, cluster, cluster.start_again)
+    assert sweeps("-m", "seed=0,1", *ON, "method.delay=2", f"sweep_dir={folder}") == 0
+    thread.join()
+    assert (starts(folder), statuses(folder)) == ([2, 1], ["finished"] * 2)
+
+
+def test_a_job_that_is_lost_is_told(sweeps, cluster) -> None:
+    """Its node dies, or it is cancelled: it leaves the queue, and no result is left behind."""
+    folder = sweeps.output / "sweep"
+    thread = when_started(sweeps, cluster, cluster.lose)
+    assert sweeps("-m", "seed=0,1", *ON, "method.delay=2", f"sweep_dir={folder}") == 1
+    thread.join()
+    assert statuses(folder) == ["failed", "finished"]
+
+
+def test_a_continued_sweep_waits_for_what_is_in_the_queue(sweeps, cluster, capfd) -> None:
+    folder = sweeps.output / "sweep"
+    child = os.fork()
+    if not child:
+        sweeps("-m", "seed=0,1", *ON, "method.delay=3", f"sweep_dir={folder}")
+        os._exit(0)
+    cluster.wait_for(2, folder / "001_seed-1" / "starts.txt")
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert sweeps(f"resume={folder}", *ON) == 0
+    assert "is in the queue from before, as job 1" in capfd.readouterr().out
+    assert (starts(folder), statuses(folder)) == ([1, 1], ["finished"] * 2)
