@@ -22,8 +22,9 @@ def figures(output: Path, *overrides: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("options", [["method.loss.memory=table"], ["method.loss.memory=memmap"],
-                                     ["trainer.precision=bf16-mixed", "method.ema_decay=0.9"]],
-                         ids=["table", "memmap", "half"])
+                                     ["trainer.precision=bf16-mixed", "method.ema_decay=0.9"],
+                                     ["method.compile=graphs"]],
+                         ids=["table", "memmap", "half", "graphs"])
 def test_a_classifier(tmp_path: Path, options: list[str]) -> None:
     there, here = (figures(tmp_path / kind, "method=pskd", f"trainer={kind}", *options) for kind in ("gpu", "cpu"))
     assert there["test/nll"] == pytest.approx(here["test/nll"], rel=0.1)

@@ -68,12 +68,12 @@ def compilation(context: Context, batch: Batch) -> Iterator[Result]:
     eager = trained(context.network, batch)
     half = trained(context.network, batch, torch.bfloat16)
     yield compared("PS-KD step: bfloat16 autocast", "speed", ("float32", eager), ("bfloat16", half))
-    modes = {"PS-KD step: compiled": "default", "PS-KD step: CUDA graphs": "reduce-overhead"}
+    ways = {"PS-KD step: compiled": True, "PS-KD step: CUDA graphs": compiler.GRAPHS}
     missing = compiler.problems("method.compile", True)
-    for name, mode in modes.items():
-        if missing or (mode != "default" and device().type != "cuda"):
+    for name, way in ways.items():
+        if missing or (way == compiler.GRAPHS and device().type != "cuda"):
             yield skipped(name, missing[0] if missing else "CUDA graphs need a CUDA device")
             continue
         network = copy.deepcopy(context.network)
-        network.compile(mode=mode)
-        yield compared(name, "speed", ("eager", eager), (f"torch.compile, {mode}", trained(network, batch)))
+        compiler.compile_in_place(network, way, "method.compile", device())
+        yield compared(name, "speed", ("eager", eager), (f"method.compile={way}", trained(network, batch)))

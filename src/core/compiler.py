@@ -1,4 +1,4 @@
-"""Whether this machine can compile what torch.compile generates; asked before torch is imported."""
+"""torch.compile: whether this machine can compile what it generates, asked before torch is imported, and how."""
 
 import os
 import shutil
@@ -6,17 +6,18 @@ import sysconfig
 from pathlib import Path
 from typing import Any
 
-from src.core.errors import describe
+from src.core.errors import UserError, describe
 
+GRAPHS = "graphs"  # recorded as CUDA graphs too: all kernels of a pass are started at once
 NAMES = ("g++", "clang++", "cl")  # of C++ compilers, which torch.compile needs for a CPU and beside Triton too
 
 
-def problems(key: str, wanted: Any) -> list[str]:
-    """What is missing for `key=true`: value, rule, fix. Nothing if it is not wanted."""
-    if wanted is not True:
+def problems(key: str, wanted: Any, accelerator: str | None = None) -> list[str]:
+    """What is missing for `key=true` or `graphs`: value, rule, fix. Nothing if it is not wanted."""
+    if wanted not in (True, GRAPHS):
         return []
     given = os.environ.get("CXX")
-    found = []
+    found = [describe(*_no_cuda(key, accelerator))] if wanted == GRAPHS and accelerator == "cpu" else []
     if not any(shutil.which(name) for name in ([given] if given else NAMES)):
         found.append(describe(f"{key}=true", f"there is no C++ compiler ({given or ', '.join(NAMES)}) on this machine",
                               f"install one (Debian: apt install g++), name it in CXX, or use {key}=false"))
@@ -24,3 +25,15 @@ def problems(key: str, wanted: Any) -> list[str]:
         found.append(describe(f"{key}=true", "Python's headers are missing (Python.h), and compiled code needs them",
                               f"install them (Debian: apt install python3-dev), or use {key}=false"))
     return found
+
+
+def _no_cuda(key: str, device: str) -> tuple[str, str, str]:
+    return f"{key}={GRAPHS}", f"CUDA graphs need a CUDA device, not {device}", f"use {key}=true, or trainer=gpu"
+
+
+def compile_in_place(network: Any, wanted: bool | str, key: str, device: Any) -> None:
+    """Compile a network if it is wanted; it keeps its names. Raises UserError for CUDA graphs on another device."""
+    if wanted == GRAPHS and device.type != "cuda":
+        raise UserError(*_no_cuda(key, device.type))
+    if wanted:
+        network.compile(**({"mode": "reduce-overhead"} if wanted == GRAPHS else {}))

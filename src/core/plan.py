@@ -86,6 +86,7 @@ def _checked(composed: Composed, plan: Plan) -> Plan:
     composed.cfg.run_dir = str(plan.folder)
     cfg = _resolved(composed)
     check(cfg, composed.problems)
+    rendezvous.check()
     if console.is_main_process():
         runfolder.check_writable(plan.folder)
         if not plan.resumed:

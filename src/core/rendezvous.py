@@ -23,6 +23,14 @@ def is_needed() -> bool:
     return _by_torchrun() or _by_srun()
 
 
+def check() -> None:
+    """Raise ``UserError`` in a job of several tasks whose script has forgotten srun: it would wait for the others."""
+    if _by_srun() and "SLURM_STEP_ID" not in os.environ:
+        tasks = f"SLURM_NTASKS={os.environ['SLURM_NTASKS']}"
+        raise UserError(tasks, "only srun starts a job's tasks, and this process was started without it",
+                        "write srun python -m src.run ... as experiments/slurm/train.sbatch, or ask for --ntasks=1")
+
+
 def decided(what: str, decide: Callable[[], Path | None]) -> Path | None:
     """The folder that ``decide`` gives in the main process, in all of them, or its ``UserError``."""
     if not is_needed():

@@ -80,7 +80,8 @@ def test_torchrun_without_a_folder(toy, start) -> None:
 
 def test_srun_without_a_folder(toy, start) -> None:
     shared = {"SLURM_JOB_ID": str(10000 + free_port() % 10000), "SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2",
-              "SLURM_NNODES": "1", "SLURM_NODEID": "0", "SLURM_NODELIST": "127.0.0.1", "SLURM_JOB_NAME": "train"}
+              "SLURM_NNODES": "1", "SLURM_NODEID": "0", "SLURM_NODELIST": "127.0.0.1", "SLURM_JOB_NAME": "train",
+              "SLURM_STEP_ID": "0"}
     tasks = [start([sys.executable, *command(toy, *TWO)], **shared, SLURM_PROCID=str(task), SLURM_LOCALID=str(task))
              for task in range(2)]
     ends = [task.end() for task in tasks]

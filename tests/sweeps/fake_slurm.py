@@ -14,7 +14,8 @@ import pytest
 
 SBATCH = """#!/bin/sh
 number=1
-while ! mkdir {jobs}/$number 2> /dev/null; do number=$((number + 1)); done
+while ! mkdir {jobs}.given/$number 2> /dev/null; do number=$((number + 1)); done
+mkdir {jobs}/$number
 export SLURM_JOB_ID=$number SLURM_PROCID=0 SLURM_LOCALID=0 SLURM_NODEID=0 SLURM_NTASKS=1 SLURM_JOB_NUM_NODES=1
 export SLURM_JOB_NODELIST=here
 for word; do script=$word; done
@@ -44,6 +45,7 @@ class Cluster:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.jobs = folder / "jobs"
         self.jobs.mkdir(parents=True)
+        (folder / "jobs.given").mkdir()
         for name, text in (("sbatch", SBATCH), ("srun", SRUN), ("squeue", SQUEUE)):
             (folder / name).write_text(text.format(jobs=self.jobs))
             (folder / name).chmod(0o755)

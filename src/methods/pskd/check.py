@@ -44,7 +44,7 @@ def check(cfg: dict[str, Any]) -> list[str]:
     found = [text for name, rule in METHOD.items() for text in _range("method", name, method.get(name), rule)]
     found += [text for name, rule in LOSS.items() for text in _range("method.loss", name, loss.get(name), rule)]
     found += _parts(method) + _milestones(method) + _mixing(method, loss)
-    found += compiler.problems("method.compile", method.get("compile"))
+    found += compiler.problems("method.compile", method.get("compile"), (cfg.get("trainer") or {}).get("accelerator"))
     found += _nesterov(method) + length(cfg, "epochs") + _precision(cfg)
     return found + _modes(cfg) + _devices(cfg)
 

@@ -59,7 +59,8 @@ class Evaluating:
         self.clock.go_on()
 
     def _score(self, scores: Scores, net: nn.Module, batch: Batch, real: int) -> None:
-        scores.update(net(batch.images)[:real], batch.labels[:real], batch.index[:real])
+        logits = net(batch.images)[:real].clone()  # with CUDA graphs the next batch's stand in the same place
+        scores.update(logits, batch.labels[:real], batch.index[:real])
 
     # --- figures ------------------------------------------------------------------------------------------------
 

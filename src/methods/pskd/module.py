@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from src.core.averaging import Averaged
+from src.core.compiler import compile_in_place
 from src.core.errors import UserError
 from src.core.host import made_on_host
 from src.data.images.base import ImageData
@@ -52,7 +53,7 @@ class Classifier(Keeping, Evaluating, L.LightningModule):
         mixing_probability: float,
         mixing_concentration: float,
         ema_decay: float | None,
-        compile: bool,
+        compile: bool | Literal["graphs"],
         hardest: int,
         measure_overhead: bool,
     ) -> None:
@@ -81,8 +82,7 @@ class Classifier(Keeping, Evaluating, L.LightningModule):
             self.network = self.build()
             if self.ema_decay is not None:
                 self.average = Averaged(self.network, self.ema_decay)
-        if self.wants_compile:
-            self.network.compile()
+        compile_in_place(self.network, self.wants_compile, "method.compile", self.trainer.strategy.root_device)
 
     def build(self) -> torch.nn.Module:
         """A network for this data; the generators of the training do not notice."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from src.core.compiler import compile_in_place
 from src.data.images.batch import Batch
 from src.data.images.order import epoch_order
 from src.methods.pskd.losses.base import Loss
@@ -37,8 +38,7 @@ def measure(module: Classifier) -> dict[str, float]:
     batch = Batch(*(item.to(module.device) for item in batch))
     with TemporaryDirectory() as folder:
         network = copy.deepcopy(module.network).train()
-        if module.wants_compile:
-            network.compile()  # a copy is not
+        compile_in_place(network, module.wants_compile, "method.compile", module.device)  # a copy is not
         context = replace(module.loss.context, folder=Path(folder), network=network)
         precision = module.trainer.precision_plugin.train_step_context
         return {"cost/overhead_vs_ce": overhead(module.loss.fresh(), context, batch, precision)}
