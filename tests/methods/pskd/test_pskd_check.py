@@ -46,7 +46,9 @@ def test_every_number_of_the_loss_has_a_least_value(name: str) -> None:
     ("method.milestones", {"milestones": [0.75, 0.5]}), ("method.milestones", {"milestones": [150, 225]}),
     ("trainer.max_epochs=9", {"top": {"trainer": {"max_epochs": 9}}}), ("mode=sample", {"top": {"mode": "sample"}}),
     ("data=src.data.shape_prompts", {"data": {"_target_": "src.data.shape_prompts.ShapePrompts"}}),
-    ("model=None", {"model": {}}), ("trainer.precision=bf16-true", {"top": {"trainer": {"precision": "bf16-true"}}}),
+    ("model=None", {"model": {}}),
+    ("method.compile=graphs", {"compile": "graphs", "top": {"trainer": {"accelerator": "cpu"}}}),
+    ("trainer.precision=bf16-true", {"top": {"trainer": {"precision": "bf16-true"}}}),
     ("method.nesterov=true", {"momentum": 0}),
 ])
 def test_contradictions_are_named(expected: str, arguments: dict) -> None:
