@@ -145,15 +145,20 @@ def test_overrides_are_merged_by_key():
     assert lasting(["resume=auto", "a=1", "hydra.run.dir=x", "run_dir=y"]) == ["a=1"]
 
 
-def test_a_slurm_job_that_is_queued_again_goes_on_in_its_folder(toy, wholes, tmp_path, monkeypatch):
-    """SIGUSR1 stops and requeues it; then the very same command line continues, and does nothing once it is done."""
-    asked = tmp_path / "asked"
-    scontrol = tmp_path / "bin" / "scontrol"
+def job_77(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: str = "") -> Path:
+    """This process as a job of SLURM, whose scontrol notes in a file what it is asked."""
+    asked, scontrol = tmp_path / "asked", tmp_path / "bin" / "scontrol"
     scontrol.parent.mkdir()
-    scontrol.write_text(f'#!/bin/sh\necho "$@" >> {asked}\n')
+    scontrol.write_text(f'#!/bin/sh\necho "$@" >> {asked}\necho "{says}"\n')
     scontrol.chmod(0o755)
     monkeypatch.setenv("PATH", f"{scontrol.parent}:{os.environ['PATH']}")
     monkeypatch.setenv("SLURM_JOB_ID", "77")
+    return asked
+
+
+def test_a_slurm_job_that_is_queued_again_goes_on_in_its_folder(toy, wholes, tmp_path, monkeypatch):
+    """SIGUSR1 stops and requeues it; then the very same command line continues, and does nothing once it is done."""
+    asked = job_77(tmp_path, monkeypatch)
     assert toy("seed=5", "trainer.max_epochs=1") == 0  # a run of the same job with other overrides
     other = toy.folder
     warn = signals.REQUEUE
@@ -180,13 +185,7 @@ JOB = "JobId=77 JobName=train\n   JobState={} Reason=None\n   PreemptEligibleTim
     ("CANCELLED", "PreemptTime=2026-11-23T09:16:26", False),
 ])
 def test_a_preempted_job_is_queued_again_and_a_cancelled_one_is_not(toy, tmp_path, monkeypatch, state, preempted, asks):
-    asked = tmp_path / "asked"
-    scontrol = tmp_path / "bin" / "scontrol"
-    scontrol.parent.mkdir()
-    scontrol.write_text(f'#!/bin/sh\necho "$@" >> {asked}\necho "{JOB.format(state, preempted)}"\n')
-    scontrol.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{scontrol.parent}:{os.environ['PATH']}")
-    monkeypatch.setenv("SLURM_JOB_ID", "77")
+    asked = job_77(tmp_path, monkeypatch, says=JOB.format(state, preempted))
     assert toy("method.stop_at=8") == 143
     assert asked.read_text().splitlines() == ["show job 77", *["requeue 77"] * asks]
 
