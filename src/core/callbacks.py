@@ -62,14 +62,14 @@ class RunState(Callback):
 
 
 def stop_together(trainer: Trainer) -> None:
-    """Raise ``StopRun`` on every rank at the same batch if any rank was asked to stop.
+    """Raise the same ``StopRun`` on every rank at the same batch if any rank was asked to stop.
 
     The hosts ask each other: through the devices, as the strategy does it, every batch would wait for the one before.
     """
-    wanted = signals.requested()
-    if trainer.world_size > 1 and ranks.any_of(wanted is not None):
-        raise signals.StopRun(wanted or 15)
-    signals.check_stop()
+    if trainer.world_size == 1:
+        signals.check_stop()
+    elif why := signals.ORDER[ranks.largest(signals.ORDER.index(signals.requested()))]:
+        raise signals.StopRun(why)
 
 
 def seed_everything(seed: int, epoch: int, rank: int = 0) -> None:

@@ -154,7 +154,7 @@ def length(cfg: dict[str, Any], key: str) -> list[str]:
     if not isinstance(most, int) or not isinstance(planned, int) or most == planned:
         return []
     return [describe(f"trainer.max_epochs={most}", f"the schedules run over method.{key}={planned}",
-                     f"set method.{key}={most} instead")]
+                     f"set method.{key}={most} instead" if most > 0 else "leave it out")]
 
 
 def shares_weights(trainer: dict[str, Any]) -> bool:

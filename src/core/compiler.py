@@ -17,12 +17,13 @@ def problems(key: str, wanted: Any, accelerator: str | None = None) -> list[str]
     if wanted not in (True, GRAPHS):
         return []
     given = os.environ.get("CXX")
+    given_key = f"{key}={'true' if wanted is True else wanted}"
     found = [describe(*_no_cuda(key, accelerator))] if wanted == GRAPHS and accelerator == "cpu" else []
     if not any(shutil.which(name) for name in ([given] if given else NAMES)):
-        found.append(describe(f"{key}=true", f"there is no C++ compiler ({given or ', '.join(NAMES)}) on this machine",
+        found.append(describe(given_key, f"there is no C++ compiler ({given or ', '.join(NAMES)}) on this machine",
                               f"install one (Debian: apt install g++), name it in CXX, or use {key}=false"))
     if not (Path(sysconfig.get_path("include")) / "Python.h").is_file():
-        found.append(describe(f"{key}=true", "Python's headers are missing (Python.h), and compiled code needs them",
+        found.append(describe(given_key, "Python's headers are missing (Python.h), and compiled code needs them",
                               f"install them (Debian: apt install python3-dev), or use {key}=false"))
     return found
 

@@ -14,6 +14,7 @@ class UserError(Exception):
     """
 
     shared = False  # raised on every rank of a run alike, so that one of them need not repeat it
+    lost = False  # another rank has ended
     alone = False  # raised where the other ranks wait in a collective of their devices, so that none can be told
 
     def __init__(self, value: object, rule: str = "", fix: str = "", exit_code: int = BAD_INPUT) -> None:

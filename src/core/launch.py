@@ -63,12 +63,13 @@ class _Run:
             return 0
         except UserError as error:
             peers.leaving()
-            return self._on_user_error(error)
+            stop = _stop_behind(error) if error.lost else None  # the other one was told to stop as well, and faster
+            return self._on_stop(stop) if stop else self._on_user_error(error)
         except (Exception, KeyboardInterrupt, SystemExit, signals.StopRun) as error:
             peers.leaving()
-            if lost := _peer_behind(error):
-                return self._on_user_error(lost)
             stop = error if isinstance(error, signals.StopRun) else _stop_behind(error)
+            if not stop and (lost := _peer_behind(error)):
+                return self._on_user_error(lost)
             return self._on_stop(stop) if stop else self._on_failure(error)
         finally:
             self._close_loggers()

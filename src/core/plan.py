@@ -45,6 +45,7 @@ def make(overrides: Sequence[str], roots: Sequence[Path] = (), argv: Sequence[st
         if folder is None and asked["resume"] is not None:
             folder = _resumed_folder(str(asked["resume"]), given, output_dir)
         if folder is not None:
+            _check_training(folder)
             given = resume.merge(resume.saved_overrides(folder), resume.lasting(given))
             composed, checkpoint = compose(given, roots), resume.checkpoint(folder)
     elif asked["mode"] in ("eval", "sample") and isinstance(asked["ckpt"], str):
@@ -101,6 +102,13 @@ def _resumed_folder(wanted: str, given: list[str], output_dir: Path) -> Path | N
     if folder is None:
         console.note("resume=auto: no unfinished run has these overrides; starting afresh.")
     return folder
+
+
+def _check_training(folder: Path) -> None:
+    mode = results.read(folder).get("mode", "train")
+    if mode != "train":
+        raise UserError(f"resume={runfolder.short(folder)}", f"this was mode={mode}, which is not gone on with",
+                        f"give its own command again, with mode={mode}")
 
 
 def _as_trained(run: Path | None, given: list[str]) -> list[str]:

@@ -95,14 +95,14 @@ def copy_from_first(tensors: Iterable[Tensor]) -> None:
             dist.broadcast(tensor, src=0)
 
 
-def any_of(flag: bool) -> bool:
-    """Whether it is true on any rank."""
+def largest(value: int) -> int:
+    """The largest of the ranks' numbers."""
     if not _several():
-        return flag
-    asked = torch.tensor(int(flag))
+        return value
+    found = torch.tensor(value)
     with _all_alive():
-        dist.all_reduce(asked, op=dist.ReduceOp.MAX, group=_host_group())
-    return bool(asked)
+        dist.all_reduce(found, op=dist.ReduceOp.MAX, group=_host_group())
+    return int(found)
 
 
 def meet() -> None:
@@ -182,8 +182,10 @@ def lost_peer(error: BaseException) -> UserError | None:
     if not (_several() and isinstance(error, RuntimeError) and any(sign in str(error) for sign in _GONE)):
         return None
     reason = " ".join(str(error).split())
-    return UserError("a process of this run has ended", f"the others cannot go on without it ({reason[-120:]})",
-                     "its own message says why", FAILED_RUN)
+    found = UserError("a process of this run has ended", f"the others cannot go on without it ({reason[-120:]})",
+                      "its own message says why", FAILED_RUN)
+    found.lost = True
+    return found
 
 
 @contextmanager

@@ -25,7 +25,7 @@ def is_needed() -> bool:
 
 def check() -> None:
     """Raise ``UserError`` in a job of several tasks whose script has forgotten srun: it would wait for the others."""
-    if _by_srun() and "SLURM_STEP_ID" not in os.environ:
+    if _by_srun() and "TORCHELASTIC_RUN_ID" not in os.environ and "SLURM_STEP_ID" not in os.environ:
         tasks = f"SLURM_NTASKS={os.environ['SLURM_NTASKS']}"
         raise UserError(tasks, "only srun starts a job's tasks, and this process was started without it",
                         "write srun python -m src.run ... as experiments/slurm/train.sbatch, or ask for --ntasks=1")

@@ -10,8 +10,9 @@ from src.core import console
 REQUEUE = signal.SIGUSR1  # what `sbatch --signal=USR1@300` sends before the time is over; Lightning's choice too
 END = signal.SIGTERM
 MOVE = signal.SIGUSR2  # what submitit has SLURM send; it then queues the job again itself
+ORDER = (None, END, signal.SIGINT, MOVE, REQUEUE)  # which of several signals says why a run stops: the last one here
 _requested: int | None = None
-_HANDLED = (signal.SIGINT, END, REQUEUE, MOVE)
+_HANDLED = ORDER[1:]
 
 
 class StopRun(BaseException):

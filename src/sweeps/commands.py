@@ -22,13 +22,14 @@ def is_sweeps_own(override: str) -> bool:
     return key(override) in SWEEP_KEYS or key(override).startswith("hydra.")
 
 
-def command(folder: Path, overrides: Sequence[str], roots: Sequence[str]) -> list[str]:
-    """What starts or continues the run in ``folder``."""
+def command(folder: Path, overrides: Sequence[str], roots: Sequence[str],
+            program: Sequence[str] = PROGRAM) -> list[str]:
+    """What starts or continues the run in ``folder``, as it is now."""
     flags = [word for root in roots for word in ("--config-dir", root)]
     if (folder / "overrides.txt").is_file() and results.read(folder).get("mode", "train") == "train":
-        return [*PROGRAM, *flags, f"resume={folder}"]
+        return [*program, *flags, f"resume={folder}"]
     (folder / "metrics.json").unlink(missing_ok=True)  # half an evaluation: there is nothing to continue
-    return [*PROGRAM, *flags, *overrides, "hydra.mode=RUN", f"hydra.run.dir={folder}"]
+    return [*program, *flags, *overrides, "hydra.mode=RUN", f"hydra.run.dir={folder}"]
 
 
 def message(log: Path, code: int) -> str:

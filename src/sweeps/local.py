@@ -7,12 +7,15 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any, Literal, Protocol
 
 from src.core import console, results, runfolder
 from src.core.errors import UserError
 from src.sweeps import machine
+
+Line = Callable[[], list[str]]
 
 
 class Running(Protocol):
@@ -33,8 +36,8 @@ class Launcher(Protocol):
     def prepare(self, folder: Path, trainer: dict[str, Any], jobs: int | str | None) -> None:
         """Get ready; nothing is created. ``jobs``: what was asked for on the command line."""
 
-    def start(self, command: list[str], folder: Path, log: Path) -> Running:
-        """Start one job; its output goes to ``log``."""
+    def start(self, line: Line, folder: Path, log: Path) -> Running:
+        """Start one job; its output goes to ``log``. ``line`` gives the command line as the folder then is."""
 
 
 class Local:
@@ -59,13 +62,13 @@ class Local:
         if names and self.places * each > len(names):
             console.note(f"{self.places} jobs at a time on {len(names)} GPUs: some share one.")
 
-    def start(self, command: list[str], folder: Path, log: Path) -> Running:
+    def start(self, line: Line, folder: Path, log: Path) -> Running:
         """A process; one that an earlier, killed sweep left behind is waited for instead."""
         if runfolder.is_locked(folder):
             console.note(f"{runfolder.short(folder)} is still running from before; waiting for it.")
             return Left(folder)
         share = self._free.pop(0)
-        return Process(command, share, log, shown=self.places == 1, free=self._free)
+        return Process(line(), share, log, shown=self.places == 1, free=self._free)
 
 
 class Process:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from src.core import console, results
@@ -63,7 +64,8 @@ class Pool:
         self.record.save(self.folder)
         if self.launcher.places == 1:
             console.note(f"\n{self._place()} {' '.join(job.overrides)}")
-        line = commands.command(folder, [*self.record.base, *job.overrides], self.record.roots)
+        line = partial(commands.command, folder, [*self.record.base, *job.overrides], self.record.roots,
+                       commands.PROGRAM)
         self.running[job.number] = job, self.launcher.start(line, folder, self.log(job)), time.monotonic()
         if self.asked:  # the signal came while it was being started
             self.running[job.number][1].stop(self.asked)

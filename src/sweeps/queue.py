@@ -8,6 +8,8 @@ from pathlib import Path
 
 from submitit.slurm.slurm import SlurmInfoWatcher, SlurmJob
 
+from src.core.errors import FAILED_RUN, UserError
+
 GONE = "GONE"
 LOOK = 60  # seconds between two looks at the queue, once the jobs run
 
@@ -29,12 +31,19 @@ def watch() -> None:
 
 
 def queued(folder: Path, name: str, tasks: int) -> SlurmJob | None:
-    """The job that an earlier process submitted under ``name``, if it still waits or runs."""
+    """The job that an earlier process submitted under ``name``, if it still waits or runs.
+
+    Raises ``UserError`` if that cannot be known: a second job in the same folder would be in the first one's way.
+    """
     try:
         number = _file(folder, name).read_text().strip()
-        listed = subprocess.run(_command(), capture_output=True, text=True, check=True, timeout=60).stdout.split()
-    except (OSError, subprocess.SubprocessError):
+    except FileNotFoundError:
         return None
+    try:
+        listed = subprocess.run(_command(), capture_output=True, text=True, check=True, timeout=60).stdout.split()
+    except (OSError, subprocess.SubprocessError) as error:
+        raise UserError(" ".join(_command()), f"does not tell whether job {number} is still in the queue ({error})",
+                        "try again with resume= when it answers", FAILED_RUN) from error
     return SlurmJob(folder, number, tasks=list(range(tasks))) if number in listed else None
 
 

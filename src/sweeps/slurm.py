@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
 from src.core import console, results, runfolder, signals
 from src.core.errors import UserError
-from src.sweeps import commands
-from src.sweeps.local import Running
+from src.sweeps.local import Line, Running
 
 # Exit codes of a run that was told to end by SLURM, which also says what becomes of the job.
 TOLD = {code for signum in (signals.REQUEUE, signals.MOVE, signals.END) for code in (128 + signum, -signum)}
+MARGIN = 30  # seconds that submitit has to queue a job again before SLURM ends it
 OFTEN = 1000  # how often a job may reach its time limit and be queued again
 
 
@@ -39,6 +40,7 @@ class Submitit:
         additional: dict[str, Any] | None = None,
     ) -> None:
         self.cluster, self.n_jobs, self.places = cluster, n_jobs, n_jobs
+        self.patience = max(signal_delay_s - MARGIN, signal_delay_s // 2)
         self.resources = {"timeout_min": timeout_min, "nodes": nodes, "tasks_per_node": tasks_per_node,
                           "gpus_per_node": gpus_per_node, "cpus_per_task": cpus_per_task, "mem_gb": mem_gb}
         self.slurm = {"slurm_partition": partition, "slurm_setup": setup, "slurm_additional_parameters": additional,
@@ -66,40 +68,40 @@ class Submitit:
         given = {**self.resources, **self.slurm}
         self._executor.update_parameters(**{key: value for key, value in given.items() if value})
 
-    def start(self, command: list[str], folder: Path, log: Path) -> Running:
+    def start(self, line: Line, folder: Path, log: Path) -> Running:
         """Submit one job; one that an earlier, killed sweep left in the queue is waited for instead."""
         if self._executor.cluster == "slurm":
-            return Submitted(self._in_queue(command, folder, log), folder, log)
-        return Submitted(self._submit(command, folder, log), folder, log)
+            return Submitted(self._in_queue(line, folder, log), folder, log)
+        return Submitted(self._submit(line, folder, log), folder, log)
 
-    def _submit(self, command: list[str], folder: Path, log: Path) -> Any:
+    def _submit(self, line: Line, folder: Path, log: Path) -> Any:
         self._executor.update_parameters(name=folder.name[:40])
-        return self._executor.submit(Task(command, folder, log))
+        return self._executor.submit(Task(line, log, self.patience))
 
-    def _in_queue(self, command: list[str], folder: Path, log: Path) -> Any:
+    def _in_queue(self, line: Line, folder: Path, log: Path) -> Any:
         from src.sweeps import queue
 
         tasks = self.resources["nodes"] * self.resources["tasks_per_node"]
         if earlier := queue.queued(self._pickles, folder.name, tasks):
             console.note(f"{runfolder.short(folder)} is in the queue from before, as job {earlier.job_id}.")
             return earlier
-        job = self._submit(command, folder, log)
+        job = self._submit(line, folder, log)
         queue.remember(self._pickles, folder.name, job.job_id)
         return job
 
 
 class Task:
-    """What the job does on its node; submitit keeps it in a file and calls it there."""
+    """What the job does on its node; submitit keeps it in a file and calls it there, again where SLURM restarts it."""
 
-    def __init__(self, command: list[str], folder: Path, log: Path) -> None:
-        self.command, self.folder, self.log = command, folder, log
+    def __init__(self, line: Line, log: Path, patience: float) -> None:
+        self.line, self.log, self.patience = line, log, patience
         self._run: subprocess.Popen | None = None
 
     def __call__(self) -> int:
         """Run it; the exit code."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
-            self._run = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+            self._run = subprocess.Popen(self.line(), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
             # With control groups SLURM signals this process alone, else both: the run may hear it twice.
             signal.signal(signals.END, lambda signum, _: self._run.send_signal(signum))
             code = self._run.wait()
@@ -108,17 +110,18 @@ class Task:
         return code
 
     def checkpoint(self) -> Any:
-        """Called by submitit when the time is nearly over: the run ends after its batch, the same job goes on there."""
+        """Called by submitit when the time is nearly over: the run ends after its batch if that is soon enough, and the
+        job is queued again to go on there."""
         from submitit.helpers import DelayedSubmission
 
         if self._run is not None:
             self._run.send_signal(signals.MOVE)
-            with suppress(ChildProcessError):  # it has ended; or waits here for its end, which __call__ collects
-                os.waitid(os.P_PID, self._run.pid, os.WEXITED | os.WNOWAIT)
-        command = self.command
-        if (self.folder / "overrides.txt").is_file():
-            command = [*commands.PROGRAM, f"resume={self.folder}"]
-        return DelayedSubmission(Task(command, self.folder, self.log))
+            end = time.monotonic() + self.patience
+            with suppress(ChildProcessError):  # it has ended; its code is left to __call__
+                while time.monotonic() < end and not os.waitid(os.P_PID, self._run.pid,
+                                                               os.WEXITED | os.WNOWAIT | os.WNOHANG):
+                    time.sleep(0.2)
+        return DelayedSubmission(Task(self.line, self.log, self.patience))
 
 
 class Submitted:
@@ -132,12 +135,13 @@ class Submitted:
             return None
         try:
             return max(self._job.results(), key=abs)
-        except Exception as error:  # cancelled, or its node died: submitit raises what it knows
+        except Exception:  # submitit knows of no result
             if results.read(self._folder).get("status") == "interrupted":
                 return 128 + signals.END
             self._log.parent.mkdir(parents=True, exist_ok=True)
             with self._log.open("a") as log:
-                log.write(f"error: {str(error).strip().rpartition(chr(10))[2] or type(error).__name__}\n")
+                log.write(f"error: job {self._job.job_id} has left the queue without a result: out of time, cancelled, "
+                          "or its node was lost\n")
             return 1
 
     def stop(self, signum: int) -> None:

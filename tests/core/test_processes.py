@@ -98,12 +98,33 @@ def test_a_rank_that_fails_ends_the_run_with_its_message(toy, start) -> None:
 
 
 @pytest.mark.parametrize("rank", [0, 1])
-def test_a_rank_that_is_killed_ends_the_run_within_a_minute(toy, start, rank: int) -> None:
-    began = start([sys.executable, *command(toy, *TWO, "method.delay=1", "trainer.max_epochs=1000")])
+def test_a_warning_that_only_one_rank_hears_stops_all_and_queues_the_job_again(toy, start, tmp_path, rank: int) -> None:
+    scontrol = tmp_path / "bin" / "scontrol"
+    scontrol.parent.mkdir()
+    scontrol.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path / "asked"}\n')
+    scontrol.chmod(0o755)
+    began = start([sys.executable, *command(toy, *TWO, "method.delay=0.2", "trainer.max_epochs=1000")],
+                  SLURM_JOB_ID="77", PATH=f"{scontrol.parent}:{os.environ['PATH']}")
+    wait_for_a_checkpoint(toy, began)
+    (child,) = began.children()
+    os.kill(child if rank else began.process.pid, signal.SIGUSR1)
+    code, told = began.end()
+    assert code == 138, told
+    assert (tmp_path / "asked").read_text() == "requeue 77\n"
+    assert json.loads((toy.folder / "metrics.json").read_text())["status"] == "interrupted"
+
+
+def wait_for_a_checkpoint(toy: Runner, began: Started) -> None:
     deadline = time.monotonic() + LONG
     while not (toy.output.is_dir() and toy.folders and (toy.folder / "checkpoints" / "last.ckpt").is_file()):
         assert time.monotonic() < deadline and began.process.poll() is None
         time.sleep(0.2)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_rank_that_is_killed_ends_the_run_within_a_minute(toy, start, rank: int) -> None:
+    began = start([sys.executable, *command(toy, *TWO, "method.delay=1", "trainer.max_epochs=1000")])
+    wait_for_a_checkpoint(toy, began)
     (child,) = began.children()
     os.kill(child if rank else began.process.pid, signal.SIGKILL)
     killed = time.monotonic()

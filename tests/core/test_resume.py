@@ -140,6 +140,12 @@ def test_folder_of_a_running_process_is_left_alone(toy, capsys):
     assert toy(f"resume={toy.folder}", "method.stop_at=null") == 0
 
 
+def test_an_evaluation_is_not_gone_on_with(toy, capsys):
+    assert toy("mode=eval") == 0
+    assert toy(f"resume={toy.folder}") == 2
+    assert "this was mode=eval" in capsys.readouterr().err
+
+
 def test_overrides_are_merged_by_key():
     assert merge(["a=1", "+b.c=2", "~d"], ["b.c=3", "e=1"]) == ["a=1", "~d", "b.c=3", "e=1"]
     assert lasting(["resume=auto", "a=1", "hydra.run.dir=x", "run_dir=y"]) == ["a=1"]

@@ -146,5 +146,8 @@ def test_a_job_of_several_tasks_without_srun_is_told(toy, monkeypatch, capsys):
     monkeypatch.setattr(rendezvous, "decided", lambda what, decide: decide())
     assert toy() == 2
     assert "SLURM_NTASKS=4: only srun starts" in capsys.readouterr().err and not toy.output.exists()
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    rendezvous.check()  # torchrun starts the tasks of a node
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID")
     monkeypatch.setenv("SLURM_JOB_NAME", "interactive")
     assert toy("trainer.max_epochs=1") == 0

@@ -38,9 +38,9 @@ def when_started(sweeps: Sweeps, cluster: Cluster, act: Callable[[int], None]) -
     return thread
 
 
-def starts(folder: Path) -> list[int]:
-    """How often each job was started."""
-    return [len(file.read_text().splitlines()) for file in sorted(folder.glob("*/starts.txt"))]
+def starts(folder: Path) -> list[list[str]]:
+    """How each job was started each time."""
+    return [[line.split()[0] for line in file.read_text().splitlines()] for file in sorted(folder.glob("*/starts.txt"))]
 
 
 def statuses(folder: Path) -> list[str]:
@@ -58,7 +58,7 @@ def test_a_job_that_is_queued_again_is_not_over(sweeps, cluster) -> None:
     thread = when_started(sweeps, cluster, cluster.start_again)
     assert sweeps("-m", "seed=0,1", *ON, "method.delay=2", f"sweep_dir={folder}") == 0
     thread.join()
-    assert (starts(folder), statuses(folder)) == ([2, 1], ["finished"] * 2)
+    assert (starts(folder), statuses(folder)) == ([["fresh", "resumed"], ["fresh"]], ["finished"] * 2)
 
 
 def test_a_job_that_is_lost_is_told(sweeps, cluster) -> None:
@@ -81,4 +81,4 @@ def test_a_continued_sweep_waits_for_what_is_in_the_queue(sweeps, cluster, capfd
     os.waitpid(child, 0)
     assert sweeps(f"resume={folder}", *ON) == 0
     assert "is in the queue from before, as job 1" in capfd.readouterr().out
-    assert (starts(folder), statuses(folder)) == ([1, 1], ["finished"] * 2)
+    assert (starts(folder), statuses(folder)) == ([["fresh"], ["fresh"]], ["finished"] * 2)

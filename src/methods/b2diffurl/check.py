@@ -74,7 +74,7 @@ def _whole_evaluations(trainer: dict[str, Any]) -> list[str]:
     limits = {name: trainer.get(name) for name in ("limit_val_batches", "limit_test_batches")}
     return [describe(f"trainer.{name}={value}", "an evaluation is drawn as a whole",
                      f"set trainer.{name}=null, and method.eval_prompts and method.eval_images to draw less")
-            for name, value in limits.items() if value not in (None, 1.0)]
+            for name, value in limits.items() if value is not None and not (isinstance(value, float) and value == 1)]
 
 
 def _number(value: Any) -> bool:

@@ -82,10 +82,15 @@ class Updating:
     def on_train_batch_end(self, *_: Any) -> None:
         """After a stage's last update; what callbacks do at its end is told what it cost."""
         if self.trainer.is_last_batch:
-            self.clock.add_evaluations(sum(ranks.gathered(self.stage_evaluations)))
+            self._count_evaluations()
+
+    def _count_evaluations(self) -> None:
+        self.clock.add_evaluations(sum(ranks.gathered(self.stage_evaluations)))
+        self.stage_evaluations = 0
 
     def on_train_epoch_end(self) -> None:
         """One row of figures a stage; nothing was read from the device before."""
+        self._count_evaluations()  # of a stage that trainer.max_steps has ended early
         rows = self.policy_figures()
         kept, self.kept = self.kept_in_all, None
         self.log("reward/mean", self.stage_stats.pop("reward/mean"), prog_bar=True)

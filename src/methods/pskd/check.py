@@ -34,7 +34,7 @@ LOSS: dict[str, Range] = {
     "correct": (0, 1, False, False, "TF-KD takes 0.99"),
     "top": (1, math.inf, True, True, "10 keep most of the mass"),
 }
-PRECISIONS = ("32", "32-true", "bf16-mixed", "16-mixed")
+PRECISIONS = ("32", "32-true", "bf16", "bf16-mixed", "16", "16-mixed")
 
 
 def check(cfg: dict[str, Any]) -> list[str]:
@@ -106,7 +106,7 @@ def _mixing(method: dict[str, Any], loss: dict[str, Any]) -> list[str]:
 
 
 def _precision(cfg: dict[str, Any]) -> list[str]:
-    """In half precision throughout, an average of weights stands still, and a teacher fits its pictures no more."""
+    """In half precision throughout, an average of weights stands still; but in float32, a teacher fits no picture."""
     given = (cfg.get("trainer") or {}).get("precision")
     if given is None or str(given) in PRECISIONS:
         return []

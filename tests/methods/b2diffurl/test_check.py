@@ -118,6 +118,7 @@ def test_what_several_devices_need(trainer, words):
     ({"max_epochs": 5}, ["trainer.max_epochs=5", "method.stages=3", "Set method.stages=5"]),
     ({"limit_val_batches": 2}, ["trainer.limit_val_batches=2", "method.eval_prompts"]),
     ({"limit_test_batches": 0}, ["trainer.limit_test_batches=0", "as a whole"]),
+    ({"limit_test_batches": 1}, ["trainer.limit_test_batches=1", "as a whole"]),
     ({"max_epochs": 3, "limit_val_batches": None, "limit_test_batches": 1.0}, []),
 ])
 def test_a_training_has_its_stages_and_an_evaluation_all_its_pictures(trainer, words):
