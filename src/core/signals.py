@@ -57,6 +57,7 @@ def caught() -> Iterator[None]:
     finally:
         for signum, handler in before.items():
             signal.signal(signum, handler)
+        _requested = None  # it was about the run that has ended
 
 
 def _handle(signum: int, frame: FrameType | None) -> None:
