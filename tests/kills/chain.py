@@ -52,6 +52,7 @@ class Course:
     def warm_up(self) -> None:
         """The run once in this process, so that those forked from it find everything imported."""
         torch.set_num_threads(1)
+        victim.warm()
         self.folder.mkdir(parents=True, exist_ok=True)
         with self.log("warm").open("w") as log, redirect_stdout(log), redirect_stderr(log):
             run([*self.arguments, f"output_dir={self.folder / 'warm'}"])

@@ -8,8 +8,8 @@ import os
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -119,6 +119,12 @@ class Watch:
         return isinstance(path, str | bytes | os.PathLike) and os.fsdecode(path).startswith(self.folder)
 
 
+def warm() -> None:
+    """Import what is watched, for every process forked from this one."""
+    for name in PLACES:
+        importlib.import_module(name.partition(":")[0])
+
+
 def run(arguments: Sequence[str], folder: Path, log: Path, strike: Strike = NONE,
         prepare: Callable[[], None] = lambda: None) -> Ended:
     """One command line in a forked process, everything imported already; `folder` is where it writes.
@@ -150,7 +156,7 @@ def _be_the_run(arguments: Sequence[str], folder: Path, log: Path, strike: Strik
     code = 70
     with log.open("a", buffering=1) as sys.stdout:
         sys.stderr = sys.stdout
-        with suppress(BaseException):
+        try:
             import torch
 
             from src import run as entry
@@ -159,5 +165,8 @@ def _be_the_run(arguments: Sequence[str], folder: Path, log: Path, strike: Strik
             prepare()
             Watch(board, folder, strike)
             code = entry.run(list(arguments))
+        except BaseException as error:
+            traceback.print_exc()
+            code = 130 if isinstance(error, KeyboardInterrupt) else code  # the run itself was not there yet
         sys.stdout.flush()
     os._exit(code)
