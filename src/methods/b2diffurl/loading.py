@@ -9,6 +9,8 @@ from src.core.errors import UserError
 from src.core.host import made_on_host
 from src.methods.b2diffurl import auto_sizes
 from src.methods.b2diffurl.ddim import Ddim
+from src.methods.b2diffurl.half import loss_scale
+from src.models import precision
 
 
 class Loading:
@@ -29,11 +31,13 @@ class Loading:
         if processes > self.prompts_per_stage:
             raise UserError(f"method.prompts_per_stage={self.prompts_per_stage} on {processes} processes",
                             "each of them needs a trunk of its own", "raise it, or use fewer devices")
-        first_of_host = self.trainer.local_rank == 0
+        first_of_host, device = self.trainer.local_rank == 0, self.trainer.strategy.root_device
         for turn in (True, False):  # what is downloaded is downloaded once
             with ranks.together():
                 if turn == first_of_host:
-                    self.load(self.trainer.strategy.root_device)
+                    precision.refuse_unfit(self.model.dtype, device, "model.dtype", "use model.dtype=float16, or "
+                                           "float32 (sd21, whose attention overflows in float16)")
+                    self.load(device)
         if sharding.is_sharded(self.trainer):
             self.model.shard(self.trainer.strategy.mesh())
 
@@ -44,6 +48,7 @@ class Loading:
         for scorer in self.scorers.values():
             scorer.load(device)
         self.unet = self.model.unet
+        self.loss_scale = loss_scale(self.model.dtype, self.model.device)
         if self.wants_compile:
             self.model.compile()
         self.ddim = Ddim.from_scheduler(self.model.scheduler, self.steps, self.eta, device)
