@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from src.core import ranks, sharding
+from src.core import console, ranks, sharding
 from src.core.errors import UserError
 from src.core.host import made_on_host
 from src.methods.b2diffurl import auto_sizes
@@ -56,7 +56,14 @@ class Loading:
         self._refuse_silent_interval()
         self.words = [*self.prompts.train, *self.prompts.heldout]
         self.embeddings = self.model.encode_prompts(self.words)
+        self._tell_cut_prompts()
         self._loaded = True
+
+    def _tell_cut_prompts(self) -> None:
+        cut, most = self.model.text.cut(self.words), self.model.text.tokenizer.model_max_length
+        if cut:
+            console.warn(f"{len(cut)} of {len(self.words)} prompts are longer than the {most} tokens that the text "
+                         f"encoder reads, and lose their ends. The first: {cut[0][:60]!r}...")
 
     def _refuse_silent_interval(self) -> None:
         """The chain's last step may have no noise, hence no probability; an interval of it alone trains nothing."""
