@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from src.core.errors import UserError
+from src.sweeps.counts import check_counts
 from src.sweeps.record import Job, Record
 from src.sweeps.space import Choice, Space
 
@@ -40,6 +41,7 @@ class OptunaSearch:
     def check(self, space: Space, record: Record) -> None:
         """A search needs Optuna and an aim."""
         _optuna()
+        check_counts({"hydra.sweeper.n_trials": self.n_trials})
         if record.metric is None or record.direction is None:
             raise UserError("optimized_metric=null", "a search must know which figure to improve",
                             "add optimized_metric=test/top1_err, say, and optimized_direction=minimize")

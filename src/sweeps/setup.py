@@ -14,16 +14,14 @@ from omegaconf import OmegaConf
 
 from src.core import console, resume, runfolder
 from src.core.build import build
-from src.core.check import check_target
 from src.core.command_line import Arguments
 from src.core.compose import Composed, compose, config_roots
-from src.core.errors import Problems, UserError, did_you_mean
+from src.core.errors import UserError
+from src.sweeps import own, space
 from src.sweeps import record as records
-from src.sweeps import space
 from src.sweeps.checks import check_space
 from src.sweeps.commands import is_sweeps_own
 from src.sweeps.local import Launcher
-from src.sweeps.objective import DIRECTIONS, direction_of
 from src.sweeps.record import Record
 from src.sweeps.sweepers import Sweeper
 
@@ -50,56 +48,35 @@ def prepare(arguments: Arguments) -> Setup:
         given = resume.merge(earlier.overrides, [text for text in given if resume.key(text) != "resume"])
         roots = list(dict.fromkeys([*earlier.roots, *roots]))
     paths = [Path(root) for root in roots]
+    own.check_typed(given)
     composed = compose(given, paths, sweep=True)
     varied, base, parts = _read(composed, given, paths, is_file=any(resume.key(text) == "sweep" for text in given))
     cfg = composed.cfg
     fresh = Record([text for text in given if resume.key(text) not in ("resume", "sweep_dir")], base, roots,
-                   parts[0].kind, *_aim(cfg))
+                   parts[0].kind, *own.aim(cfg))
     parts[0].check(varied, fresh)
     folder = folder or _earlier(cfg, fresh)
     check_space(varied, base, paths)
     found = folder or _fresh_folder(composed, given)
     record = _continued(found, fresh) if folder else fresh
     runfolder.check_writable(found)
-    parts[1].prepare(found, OmegaConf.to_container(cfg.get("trainer") or OmegaConf.create()), _jobs(cfg.jobs))
+    parts[1].prepare(found, OmegaConf.to_container(cfg.get("trainer") or OmegaConf.create()), own.jobs(cfg))
     return Setup(found, record, varied, *parts, resumed=folder is not None)
 
 
 def _read(composed: Composed, given: Sequence[str], roots: list[Path],
           is_file: bool) -> tuple[space.Space, list[str], tuple[Sweeper, Launcher]]:
     """What varies, what every job has, and the objects that propose and start jobs."""
-    hydra = composed.hydra
-    nodes = [OmegaConf.to_container(hydra[name], resolve=True) for name in ("sweeper", "launcher")]
-    faults = [line for name, node in zip(("sweeper", "launcher"), nodes, strict=True)
-              for line in check_target(f"hydra.{name}", node)]
-    if faults:
-        raise Problems([*composed.problems, *faults])
-    params = dict(nodes[0].get("params") or {})
+    nodes = {name: OmegaConf.to_container(composed.hydra[name], resolve=True) for name in ("sweeper", "launcher")}
+    own.check_composed(composed, nodes)
+    params = dict(nodes["sweeper"].get("params") or {})
     with config_roots(roots) as loader:
         varied, base = space.read(params, [text for text in given if not is_sweeps_own(text)], loader)
     if is_file and not varied:
         raise UserError(f"sweep={composed.choices.get('sweep')}", "nothing varies in it: hydra.sweeper.params names no "
                         "key with several values", "add one, as in seed=0,1,2")
-    own = [key for key in varied if is_sweeps_own(key)]
-    if own:
-        raise UserError(own[0], "this is the sweep's own key, it cannot vary from job to job")
-    parts = [build({**node, "params": {}} if "params" in node else node) for node in nodes]
+    parts = [build({**node, "params": {}} if "params" in node else node) for node in nodes.values()]
     return varied, base, (parts[0], parts[1])
-
-
-def _aim(cfg: Any) -> tuple[str | None, str | None]:
-    """The figure to sort by and the better direction, both as far as they are known now."""
-    metric, direction = cfg.optimized_metric, cfg.optimized_direction
-    if direction is not None and direction not in DIRECTIONS:
-        raise UserError(f"optimized_direction={direction}", "there is no such direction",
-                        did_you_mean(str(direction), DIRECTIONS))
-    return metric, direction or (direction_of(metric) if metric else None)
-
-
-def _jobs(value: Any) -> int | str | None:
-    if value is None or value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and value > 0):
-        return value
-    raise UserError(f"jobs={value}", "must be the number of jobs at a time, 1 or more, or auto: one for each GPU")
 
 
 def _earlier(cfg: Any, fresh: Record) -> Path | None:

@@ -72,6 +72,14 @@ def read(params: Mapping[str, Any], given: Sequence[str], loader: ConfigLoader) 
     return space, [item.input_line for item in items.values() if not item.is_sweep_override()]
 
 
+def varies(text: str) -> bool:
+    """Whether an override names several values; one that cannot be read does not."""
+    try:
+        return OverridesParser.create().parse_override(text).is_sweep_override()
+    except HydraException:
+        return False
+
+
 def _parse(text: str, loader: ConfigLoader) -> Override:
     try:
         return OverridesParser.create(config_loader=loader).parse_overrides([text])[0]
@@ -91,7 +99,8 @@ def _dimension(item: Override) -> Dimension:
         return Interval(low, high, log, whole)
     values = tuple(dict.fromkeys(map(str, item.sweep_string_iterator())))
     if not values:
-        raise UserError(item.input_line, "names no value")
+        raise UserError(item.input_line, "names no value",
+                        "a pattern stands for the options of a group, as in model=glob(*)")
     return Choice(values)
 
 

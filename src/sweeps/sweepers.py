@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from src.core.errors import UserError
+from src.sweeps.counts import check_counts
 from src.sweeps.record import Job, Record
 from src.sweeps.space import Choice, Space
 
@@ -87,6 +88,7 @@ class RandomSearch(_Listed):
 
     def points(self, space: Space) -> list[dict[str, str]]:
         """The same points for the same seed; more trials only add some. Repeated points are left out."""
+        check_counts({"hydra.sweeper.n_trials": self.n_trials})
         rng = random.Random(self.seed)
         drawn = [{key: one.draw(rng) for key, one in space.items()} for _ in range(self.n_trials)]
         return [values for place, values in enumerate(drawn) if values not in drawn[:place]]
