@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from src.core import console, results
+from src.core.errors import UserError
 from src.sweeps import commands
 from src.sweeps.local import Launcher, Running
 from src.sweeps.objective import figures, objective, usual
@@ -36,6 +37,7 @@ class Pool:
     done: int = 0
     seconds: list[float] = field(default_factory=list)
     signals: int = 0  # how many came
+    fault: UserError | None = None  # why the sweeper cannot go on; what runs may end
 
     def run(self) -> int:
         """Run all; the signal that stopped it, or 0."""
@@ -51,8 +53,10 @@ class Pool:
 
     def _fill(self) -> bool:
         """Start jobs in the free places; whether any runs."""
-        while not self.asked and len(self.running) < self.launcher.places:
-            job = self.sweeper.ask()
+        while not self.asked and not self.fault and len(self.running) < self.launcher.places:
+            job = None
+            with self._fault_kept():
+                job = self.sweeper.ask()
             if job is None:
                 break
             self._start(job)
@@ -86,11 +90,19 @@ class Pool:
         metric = self.record.metric or usual(figures(results.read(folder)))
         figure = objective(folder, metric) if job.status == "finished" else None
         if job.status != "interrupted":
-            self.sweeper.tell(job, figure)
+            with self._fault_kept():
+                self.sweeper.tell(job, figure)
         self.done += 1
         self.seconds += [seconds] if job.status == "finished" else []
         self.record.save(self.folder)
         self._tell(job, "" if figure is None else f"  {metric}={console.number(figure)}", seconds)
+
+    @contextmanager
+    def _fault_kept(self) -> Iterator[None]:
+        try:
+            yield
+        except UserError as error:
+            self.fault = self.fault or error
 
     def _tell(self, job: Job, shown: str, seconds: float) -> None:
         reason = f"  {job.message.splitlines()[0]}" if job.message else ""

@@ -32,6 +32,11 @@ class Choice:
         """The values that stand for all of them in a check."""
         return self.values
 
+    @property
+    def typed(self) -> str:
+        """As it is typed."""
+        return ",".join(self.values)
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -54,6 +59,12 @@ class Interval:
     @property
     def probes(self) -> tuple[str, ...]:
         return self.text(self.low), self.text(self.high)
+
+    @property
+    def typed(self) -> str:
+        """As it is typed."""
+        plain = f"interval({self.text(self.low)},{self.text(self.high)})"
+        return f"tag(log,{plain})" if self.log else plain
 
 
 Dimension = Choice | Interval

@@ -158,7 +158,7 @@ def test_optuna_goes_on_with_its_database(sweeps, capsys):
     study = optuna.load_study(study_name="sweep", storage=f"sqlite:///{sweeps.folder / 'optuna.db'}")
     assert len(study.trials) == 14 and study.best_value == min(float(row["eval/error_after"]) for row in sweeps.rows())
     assert sweeps("-m", "method.fail_at=null,0", "hydra/sweeper=optuna", "optimized_metric=eval/error_after",
-                  "hydra.sweeper.n_trials=4", f"sweep_dir={sweeps.output / 'failing'}") == 1
+                  "hydra.sweeper.n_trials=4", "hydra.sweeper.seed=1", f"sweep_dir={sweeps.output / 'failing'}") == 1
     record = json.loads((sweeps.output / "failing" / "sweep.json").read_text())
     assert {job["status"] for job in record["jobs"]} == {"finished", "failed"} and len(record["jobs"]) == 4
 
