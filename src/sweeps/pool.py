@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,9 +16,9 @@ from src.sweeps import commands
 from src.sweeps.local import Launcher, Running
 from src.sweeps.objective import figures, objective, usual
 from src.sweeps.record import Job, Record
+from src.sweeps.stopping import handling
 from src.sweeps.sweepers import Sweeper
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PAUSE = 0.1  # seconds between two looks at the running jobs
 STOPPED = (130, 143)
 
@@ -41,7 +41,7 @@ class Pool:
 
     def run(self) -> int:
         """Run all; the signal that stopped it, or 0."""
-        with _handling(self._stop):
+        with handling(self._stop):
             while self._fill() or self.running:
                 time.sleep(PAUSE)
                 for job, handle, began in list(self.running.values()):
@@ -130,19 +130,3 @@ class Pool:
         gentle = signal.SIGINT if signum == signal.SIGINT else signal.SIGTERM
         for _, handle, _ in list(self.running.values()):
             handle.stop(signal.SIGKILL if self.signals > 2 else gentle)
-
-
-@contextmanager
-def _handling(stop: Callable[[int], None]) -> Iterator[None]:
-    """Signals go to ``stop`` inside the block."""
-    before = {signum: signal.getsignal(signum) for signum in SIGNALS}
-    for signum, handler in before.items():
-        if signum != signal.SIGHUP or handler != signal.SIG_IGN:  # nohup means it
-            signal.signal(signum, lambda number, _: stop(number))
-    try:
-        yield
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
-
-

@@ -10,10 +10,11 @@ from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override, Quote, QuotedString
+from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.errors import HydraException
 
 from src.core.errors import UserError
+from src.sweeps.notation import typed
 
 Values = dict[str, str]  # config key (with its + if it has one) -> value as it is typed
 
@@ -76,7 +77,7 @@ def read(params: Mapping[str, Any], given: Sequence[str], loader: ConfigLoader) 
 
     Raises ``UserError`` for what cannot be read.
     """
-    items = {str(key).lstrip("+"): _parse(f"{key}={_text(value)}", loader) for key, value in params.items()}
+    items = {str(key).lstrip("+"): _parse(f"{key}={typed(value)}", loader) for key, value in params.items()}
     for item in (_parse(text, loader) for text in given):
         items[item.key_or_group] = item
     space = {item.get_key_element(): _dimension(item) for item in items.values() if item.is_sweep_override()}
@@ -113,34 +114,3 @@ def _dimension(item: Override) -> Dimension:
         raise UserError(item.input_line, "names no value",
                         "a pattern stands for the options of a group, as in model=glob(*)")
     return Choice(values)
-
-
-def _text(value: Any) -> str:
-    """A value of a YAML file as it would be typed: a list holds the values to try, a string is Hydra's notation."""
-    if isinstance(value, list):
-        return ",".join(_plain(one) for one in value)
-    return value if isinstance(value, str) else _plain(value)
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, list):
-        return f"[{','.join(_plain(one) for one in value)}]"
-    if isinstance(value, dict):
-        return f"{{{','.join(f'{key}: {_plain(one)}' for key, one in value.items())}}}"
-    if isinstance(value, str):
-        return value if _reads_as_one(value) else QuotedString(value, Quote.single).with_quotes()
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _reads_as_one(text: str) -> bool:
-    """Whether Hydra takes a string without quotes, or with those that it has, for one value: itself, or a number."""
-    try:
-        value = OverridesParser.create().parse_override(f"x={{y: {text}}}").value()
-    except HydraException:
-        return False
-    if not isinstance(value, dict) or list(value) != ["y"]:
-        return False
-    found = value["y"]
-    if isinstance(found, str):
-        return found == text or text[0] in "'\""
-    return found is None or isinstance(found, int | float)
