@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from src.core import console
 from src.core.errors import UserError
 from src.sweeps import study as studies
 from src.sweeps.counts import check_counts
 from src.sweeps.earlier import check_aim_kept, check_space_kept
 from src.sweeps.objective import check_figure, objective
 from src.sweeps.record import Job, Record
-from src.sweeps.samplers import Name, check_sampler, sampler
+from src.sweeps.samplers import check_sampler, sampler
 from src.sweeps.space import Choice, Dimension, Space
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class OptunaSearch:
         *,
         n_trials: int = 20,
         seed: int = 0,
-        sampler: Name = "tpe",
+        sampler: Literal["tpe", "random", "qmc"] = "tpe",
         storage: str | None = None,
         params: dict[str, Any] | None = None,
     ) -> None:
@@ -45,7 +46,8 @@ class OptunaSearch:
         studies.optuna()
         check_counts({"hydra.sweeper.n_trials": self.n_trials})
         check_sampler(self.sampler)
-        studies.check_storage(self.storage)
+        if self.storage or folder:
+            studies.check_storage(self.storage or studies.own_database(folder))
         if record.metric is None or record.direction is None:
             raise UserError("optimized_metric=null", "a search must know which figure to improve",
                             "add optimized_metric=test/top1_err, say, and optimized_direction=minimize")
@@ -88,6 +90,7 @@ class OptunaSearch:
             return
         if job.status == "finished":
             check_figure(self._folder / job.folder, self._record.metric or "")
+            console.warn(f"{job.folder}: its {self._record.metric} is not a finite number; the trial counts as failed")
         self._fail(job.number)
 
     def done(self) -> bool:

@@ -5,18 +5,17 @@ from __future__ import annotations
 
 import importlib.util
 import random
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from src.core.errors import UserError
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
-Name = Literal["tpe", "random", "qmc"]
 NEEDS = {"qmc": "scipy"}  # which Optuna imports as late as with the second trial
 
 
-def check_sampler(name: Name) -> None:
+def check_sampler(name: str) -> None:
     """Raise ``UserError`` if the sampler's package is not installed."""
     package = NEEDS.get(name)
     if package and importlib.util.find_spec(package) is None:
@@ -24,7 +23,7 @@ def check_sampler(name: Name) -> None:
                         f"install it: .venv/bin/pip install {package}")
 
 
-def sampler(name: Name, seed: int, trial: int) -> BaseSampler:
+def sampler(name: str, seed: int, trial: int) -> BaseSampler:
     """The sampler that draws this trial of a search."""
     from optuna import samplers
 

@@ -26,20 +26,19 @@ def optuna() -> Any:
     return optuna
 
 
-def check_storage(url: str | None) -> None:
-    """Raise ``UserError`` for a database that cannot be reached; creates nothing."""
-    if url is None:
-        return
+def check_storage(url: str) -> None:
+    """Raise ``UserError`` for a database that cannot be reached or read; creates nothing."""
     from sqlalchemy import create_engine
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
         engine = create_engine(url)
-        if engine.url.get_backend_name() != "sqlite":
-            engine.connect().close()
-        elif not Path(engine.url.database or "").absolute().parent.is_dir():
-            raise UserError(f"hydra.sweeper.storage={url}", f"there is no folder {Path(engine.url.database).parent}",
-                            "make it first")
+        file = Path(engine.url.database or "").absolute() if engine.url.get_backend_name() == "sqlite" else None
+        if file is None or file.is_file():
+            with engine.connect() as connection:
+                connection.exec_driver_sql("PRAGMA schema_version" if file else "SELECT 1")
+        elif not file.parent.is_dir():
+            raise UserError(f"hydra.sweeper.storage={url}", f"there is no folder {file.parent}", "make it first")
     except ModuleNotFoundError as error:
         raise UserError(f"hydra.sweeper.storage={url}", f"needs the package {error.name}",
                         f"install it: .venv/bin/pip install {error.name}") from error
@@ -48,10 +47,15 @@ def check_storage(url: str | None) -> None:
                         "write a database's URL, as in sqlite:////shared/optuna.db") from error
 
 
+def own_database(folder: Path) -> str:
+    """The URL of the database in a sweep's folder."""
+    return f"sqlite:///{folder / 'optuna.db'}"
+
+
 def opened(url: str | None, folder: Path, direction: str) -> Study:
     """The study of the sweep in ``folder``, made if it is not there."""
     package = optuna()
-    place = {"storage": url or f"sqlite:///{folder / 'optuna.db'}", "study_name": folder.name if url else STUDY}
+    place = {"storage": url or own_database(folder), "study_name": folder.name if url else STUDY}
     study = package.create_study(**place, direction=direction, load_if_exists=True)
     if study.direction.name.lower() == direction:
         return study

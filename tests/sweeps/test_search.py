@@ -104,8 +104,10 @@ def test_a_trial_that_cannot_be_drawn_fails_with_one_line(tmp_path: Path) -> Non
     assert {trial.state.name for trial in kept.trials} == {"FAIL"}
 
 
-def test_a_sampler_whose_package_is_missing_is_told_first(
+def test_a_sampler_that_cannot_be_is_told_first(
         sweeps: Sweeps, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert sweeps(*AIMED, "hydra.sweeper.sampler=tpee") == 2
+    assert "hydra.sweeper.sampler=tpee: must be one of tpe, random, qmc" in capsys.readouterr().err
     monkeypatch.setitem(samplers.NEEDS, "qmc", "no_such_package")
     assert sweeps(*AIMED, "hydra.sweeper.sampler=qmc") == 2
     assert "hydra.sweeper.sampler=qmc: needs the package no_such_package" in capsys.readouterr().err
@@ -118,6 +120,14 @@ def test_a_database_that_cannot_be_is_told_first(sweeps: Sweeps, capsys: pytest.
     error = capsys.readouterr().err
     assert f"hydra.sweeper.storage={storage}: " in error and "Traceback" not in error
     assert not sweeps.output.exists()
+
+
+def test_a_damaged_database_is_told_first(sweeps: Sweeps, capsys: pytest.CaptureFixture) -> None:
+    assert sweeps(*AIMED, "hydra.sweeper.n_trials=1") == 0
+    (sweeps.folder / "optuna.db").write_text("damaged" * 100)
+    assert sweeps(f"resume={sweeps.folder}", "hydra.sweeper.n_trials=2") == 2
+    error = capsys.readouterr().err
+    assert "file is not a database" in error and "Traceback" not in error and len(sweeps.rows()) == 1
 
 
 def test_a_database_of_its_own(sweeps: Sweeps, tmp_path: Path) -> None:
@@ -151,7 +161,7 @@ def test_a_mistyped_figure_of_a_grid_costs_nothing(sweeps: Sweeps, capsys: pytes
     assert [row["status"] for row in sweeps.rows()] == ["finished"] * 2
 
 
-def test_a_figure_that_is_not_finite_only_fails_its_trial(tmp_path: Path) -> None:
+def test_a_figure_that_is_not_finite_only_fails_its_trial(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     search = Search(tmp_path / "search")
     sweeper = OptunaSearch(n_trials=2)
     sweeper.begin(SPACE, search.record, search.folder)
@@ -161,6 +171,7 @@ def test_a_figure_that_is_not_finite_only_fails_its_trial(tmp_path: Path) -> Non
     (search.folder / job.folder / "metrics.json").write_text(json.dumps({"status": "finished", "val/loss": None}))
     job.status = "finished"
     sweeper.tell(job, None)
+    assert "its val/loss is not a finite number" in capsys.readouterr().err
     assert study.opened(None, search.folder, "minimize").trials[0].state.name == "FAIL"
 
 

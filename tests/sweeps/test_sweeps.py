@@ -173,6 +173,10 @@ def test_report_of_any_folder(sweeps, tmp_path, capsys):
     assert (tmp_path / "results.csv").read_text().startswith("job,method.lr,seed,status,seconds,eval/error_before")
     assert report.run([str(tmp_path), "--metric", "eval/nothing"]) == 2
     assert report.run([str(tmp_path / "nowhere")]) == 2
+    empty = {"overrides": [], "base": [], "roots": [], "kind": "grid", "jobs": []}
+    (tmp_path / "sweep.json").write_text(json.dumps(empty))
+    assert report.run([str(tmp_path)]) == 2
+    assert "no job of this sweep has begun" in capsys.readouterr().err
 
 
 def test_runs_of_a_sweep_are_one_group_in_wandb(tmp_path):
