@@ -23,7 +23,8 @@ class Words:
         self.loader = loader
         # A group without any option yet is unknown to the loader but stands in the defaults list.
         listed = {str(key) for item in config.defaults if isinstance(item, DictConfig) for key in item}
-        self.groups = sorted({*loader.list_groups(""), *(name for name in listed if " " not in name)})
+        self.groups = sorted({*loader.list_groups(""), *(name for name in listed if " " not in name),
+                              "hydra/launcher", "hydra/sweeper"})
         self.roots = {*self.groups, *(str(key) for key in config)}
         self.problems: list[str] = []
         self.wrong_groups: list[str] = []
@@ -52,7 +53,8 @@ class Words:
 
     def describe_unknown(self, item: Override, cfg: DictConfig | None) -> str:
         """The line for a key that the configuration does not have."""
-        nodes = {} if cfg is None else {key: value for key, value in cfg.items_ex(resolve=False) if key != "hydra"}
+        nodes = {} if cfg is None else {key: value for key, value in cfg.items_ex(resolve=False)
+                                        if key != "hydra" or root(item) == "hydra"}
         known = {*flatten(OmegaConf.create(nodes)), *self.groups}
         key, text = item.key_or_group, item.input_line
         if key in known and isinstance(item.value(), dict):
@@ -95,7 +97,7 @@ class Words:
         texts = [f"{item.get_key_element()}={value}" for value in item.sweep_string_iterator()]
         items = [OverridesParser.create().parse_override(text) for text in texts]
         fine = [one for one in items if self._has_options(one)]
-        return fine[0] if len(fine) == len(items) else None
+        return fine[0] if fine and len(fine) == len(items) else None
 
     def _has_options(self, item: Override) -> bool:
         """Whether each option the override picks exists in its group."""
