@@ -33,7 +33,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("options", "figure"), [
-    (["reward=redness", "debug=tiny"], "eval/redness_after"), (["objective=reinforce", "debug=tiny"], "eval/clip_after"),
+    (["reward=redness", "debug=tiny"], "eval/redness_after"),
+    (["objective=reinforce", "debug=tiny"], "eval/clip_after"),
     (["method=line"], "test/loss"),
 ])
 def test_what_the_guide_adds_runs(project: Path, options: list[str], figure: str) -> None:
