@@ -6,6 +6,8 @@ import os
 import subprocess
 from typing import Any
 
+from src.core import neighbours
+
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -43,10 +45,13 @@ def shares(jobs: int, names: list[str], each: int, threads: int | None = None) -
     """
     given = [name for name in THREADS if name in os.environ]
     each_threads = str(threads or max(1, cores() // jobs))
+    on_gpus = bool(names and each)
+    beside = -(-jobs * each // len(names)) if on_gpus else jobs
     found = []
     for place in range(jobs):
-        share = {} if given and threads is None else dict.fromkeys(THREADS, each_threads)
-        if names and each:
+        share = {neighbours.ENV: str(beside)}
+        share |= {} if given and threads is None else dict.fromkeys(THREADS, each_threads)
+        if on_gpus:
             share["CUDA_VISIBLE_DEVICES"] = ",".join(
                 dict.fromkeys(names[(place * each + number) % len(names)] for number in range(each)))
         found.append(share)

@@ -5,6 +5,7 @@ import random
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from src.core import neighbours
 from src.core.compose import config_roots
 from src.core.errors import UserError
 from src.sweeps import machine, space
@@ -97,7 +98,9 @@ def test_machine_is_shared_out(monkeypatch):
     shared = [share["CUDA_VISIBLE_DEVICES"] for share in machine.shares(3, ["0", "1"], 1)]
     assert shared == ["0", "1", "0"]
     monkeypatch.setenv("OMP_NUM_THREADS", "4")  # who sets it means it
-    assert machine.shares(2, [], 0) == [{}, {}]
+    assert machine.shares(2, [], 0) == [{neighbours.ENV: "2"}] * 2
+    beside = [machine.shares(jobs, ["0", "1"], each)[0][neighbours.ENV] for jobs, each in ((2, 1), (3, 1), (2, 2))]
+    assert beside == ["1", "2", "2"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
     assert machine.gpus() == ["2", "3"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")

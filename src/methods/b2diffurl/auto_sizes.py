@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from src.core import atomic, console, ranks
+from src.core import atomic, console, neighbours, ranks
 from src.core.errors import UserError
 from src.core.memory_error import enough_memory
 from src.core.parts import own_part
@@ -80,7 +80,7 @@ def _chosen(module: Any, key: str, probe: Callable[[Any], list[Line]]) -> int:
         with probing.no_trace(module):
             lines = probe(module)
         free = free_on(module.model.device)
-    share = SHARE.get(module.model.device.type, HOST_SHARE / ranks.count())
+    share = SHARE.get(module.model.device.type, HOST_SHARE / ranks.count()) / neighbours.count()
     reserved = reserve(module)
     room = share * free - reserved
     fits = min(ranks.gathered(largest(room, *lines, most=most, step=step)))

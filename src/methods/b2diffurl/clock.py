@@ -23,8 +23,7 @@ class Clock:
     def __call__(self, phase: str) -> Iterator[None]:
         start = perf_counter()
         yield
-        if torch.cuda.is_initialized():
-            torch.cuda.synchronize()  # once a phase: what was queued belongs to it
+        _finish_queue()  # what was queued belongs to the phase
         self.seconds[phase] = self.seconds.get(phase, 0.0) + perf_counter() - start
 
     def between_ranks(self) -> ExitStack:
@@ -46,3 +45,11 @@ class Clock:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.seconds, self.evaluations = dict(state["seconds"]), state["evaluations"]
+
+
+def _finish_queue() -> None:
+    """The host waits for its device here: once a phase of a stage, twice an optimiser step."""
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+    elif torch.backends.mps.is_available():
+        torch.mps.synchronize()

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from src.core.errors import UserError
+from src.core.memory_error import is_about_memory
 from src.methods.b2diffurl.update import Kept, Pairs, policy
 from src.models.largest import Line
 from src.models.peak import peak_of
@@ -69,7 +70,9 @@ def _line(module: Any, key: str, work: Callable[[int], None], size: int) -> Line
     for rows in (size, 2 * size):
         try:
             peaks.append(peak_of(partial(work, rows), module.model.device))
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            if not is_about_memory(error):
+                raise
             if peaks and not shared:
                 return Line.through(size, peaks[0], rows, math.inf)
             problem = UserError(f"method.{key}=auto", f"not even {rows} at once fits into the device's memory",
