@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,6 +77,16 @@ def read(folder: Path, metric: str | None = None, direction: str | None = None) 
         raise UserError(f"optimized_metric={metric}", "no finished run has this figure",
                         f"they have {', '.join(known[:12])}{' ...' if len(known) > 12 else ''}")
     return Rows(rows, metric, direction or (direction_of(metric) if metric else "maximize"), record.kind)
+
+
+def unrepeated(rows: Iterable[Row]) -> list[Row]:
+    """One row for each setting and seed: of copies the last that has the figure. Rows without a seed all count."""
+    kept: dict[object, Row] = {}
+    for row in rows:
+        place = (row.setting, row.seed) if row.seed is not None else row.number
+        if row.objective is not None or place not in kept:
+            kept[place] = row
+    return list(kept.values())
 
 
 def write_csv(found: Rows, file: Path) -> Path:
