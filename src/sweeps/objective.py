@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ SMALLER = {"err", "error", "loss", "nll", "ece", "ece15", "brier", "aurc", "eaur
 def figures(content: Mapping[str, Any]) -> dict[str, float]:
     """The numbers named group/name of a metrics.json."""
     return {name: float(value) for name, value in content.items()
-            if "/" in name and isinstance(value, int | float) and not isinstance(value, bool)}
+            if "/" in name and isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)}
 
 
 def objective(folder: Path, metric: str | None) -> float | None:
@@ -29,7 +29,7 @@ def objective(folder: Path, metric: str | None) -> float | None:
     content = results.read(folder)
     if metric in content:
         value = content[metric]
-        return float(value) if isinstance(value, int | float) else None
+        return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
     return _last(folder / "metrics.csv", metric)
 
 
@@ -39,14 +39,13 @@ def direction_of(metric: str) -> str:
     return "minimize" if words & SMALLER or metric.startswith("cost/") else "maximize"
 
 
-def usual(names: Iterable[str]) -> str | None:
-    """The figure to sort by where none was named: the first after training, else the first of the test's."""
-    names = list(names)
-    for fits in (lambda name: name.endswith("_after"), lambda name: name.startswith("test/"),
-                 lambda name: not name.endswith("_before") and not name.startswith("cost/")):
-        if found := next(filter(fits, names), None):
-            return found
-    return None
+def columns_of(folder: Path) -> Iterator[str]:
+    """The figures that a run's metrics.csv has a column for."""
+    try:
+        with (folder / "metrics.csv").open(newline="") as stream:
+            yield from (name for name in next(csv.reader(stream), []) if "/" in name)
+    except OSError:
+        return
 
 
 def _last(file: Path, column: str) -> float | None:

@@ -12,7 +12,8 @@ from src.core import results, resume
 from src.core.errors import UserError
 from src.core.runfolder import SWEEP_FILE
 from src.sweeps import record as records
-from src.sweeps.objective import direction_of, figures, objective, usual
+from src.sweeps.aim import Aim, unknown, usual_of
+from src.sweeps.objective import direction_of, figures, objective
 from src.sweeps.record import Job, Record
 from src.sweeps.space import Values
 
@@ -41,12 +42,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Rows:
-    """A sweep's rows with the figure that they are judged by."""
+    """A sweep's rows with the figure that they are judged by. ``why``: it is this one, where none was named;
+    ``fault``: why no row is judged."""
 
     rows: list[Row]
     metric: str | None
     direction: str
     kind: str
+    why: str = ""
+    fault: UserError | None = None
 
     @property
     def keys(self) -> list[str]:
@@ -61,22 +65,24 @@ class Rows:
 def read(folder: Path, metric: str | None = None, direction: str | None = None) -> Rows:
     """The rows of a sweep's folder, or of any folder with runs in it.
 
-    Raises ``UserError`` if there are none, or no finished one has ``metric``.
+    Raises ``UserError`` if there are none, or no finished one has ``metric``; if none has the figure that the sweep
+    itself names, the rows come with that ``fault``.
     """
     record = records.load(folder) if (folder / SWEEP_FILE).is_file() else _found(folder)
     record.refresh(folder)
     if metric is None and direction is None:
         direction = record.direction
-    metric = metric or record.metric
-    contents = {job.number: results.read(folder / job.folder) for job in record.jobs}
-    known = list(dict.fromkeys(name for job in record.jobs if job.status == "finished"
-                               for name in figures(contents[job.number])))
-    metric = metric or usual(known)
-    rows = [_row(folder, job, contents[job.number], metric) for job in record.jobs]
-    if metric and known and all(row.objective is None for row in rows):
-        raise UserError(f"optimized_metric={metric}", "no finished run has this figure",
-                        f"they have {', '.join(known[:12])}{' ...' if len(known) > 12 else ''}")
-    return Rows(rows, metric, direction or (direction_of(metric) if metric else "maximize"), record.kind)
+    finished = [folder / job.folder for job in record.jobs if job.status == "finished"]
+    named = metric or record.metric
+    aim = Aim(named) if named else usual_of(finished)
+    rows = [_row(folder, job, results.read(folder / job.folder), aim.metric) for job in record.jobs]
+    fault = None
+    if aim.metric and finished and all(row.objective is None for row in rows):
+        fault = unknown("--metric " if metric else "optimized_metric=", aim.metric, finished)
+    if metric and fault:
+        raise fault
+    return Rows(rows, aim.metric, direction or (direction_of(aim.metric) if aim.metric else "maximize"), record.kind,
+                aim.why, fault)
 
 
 def unrepeated(rows: Iterable[Row]) -> list[Row]:
