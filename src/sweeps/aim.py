@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +11,8 @@ from omegaconf import OmegaConf
 from src.core import results
 from src.core.errors import UserError, nearest
 from src.sweeps.objective import columns_of, figures
+
+SOME = 6  # figures that a message names
 
 
 class Aim(NamedTuple):
@@ -49,11 +51,15 @@ def usual_of(folders: Iterable[Path]) -> Aim:
     return usual([*names, *columns], *told.values())
 
 
-def unknown(option: str, metric: str, finished: Iterable[Path]) -> UserError:
-    """What to say of a figure that no finished run has a number for."""
-    known = list(dict.fromkeys(name for folder in finished
-                               for name in [*figures(results.read(folder)), *columns_of(folder)]))
+def names_of(folders: Iterable[Path]) -> list[str]:
+    """All figures of these runs, of metrics.json and metrics.csv."""
+    return list(dict.fromkeys(name for folder in folders
+                              for name in [*figures(results.read(folder)), *columns_of(folder)]))
+
+
+def unknown(option: str, metric: str, known: Sequence[str]) -> UserError:
+    """What to say of a figure that no finished run has a number for, but only the ``known`` ones."""
     match = nearest(metric, [name for name in known if name != metric])
-    some = ", ".join(known[:6]) + (f" and {len(known) - 6} others, see results.csv" if len(known) > 6 else "")
-    return UserError(f"{option}{metric}", "no finished run has a number for this figure",
-                     f"did you mean {match}?" if match else f"they have {some or 'no figures'}")
+    more = f" and {len(known) - SOME} others" if len(known) > SOME else ""
+    return UserError(f"{option}{metric}", "no finished run has a number for this figure", f"did you mean {match}?"
+                     if match else f"they have {', '.join(known[:SOME]) or 'no figures'}{more}")

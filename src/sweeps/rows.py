@@ -12,7 +12,7 @@ from src.core import results, resume
 from src.core.errors import UserError
 from src.core.runfolder import SWEEP_FILE
 from src.sweeps import record as records
-from src.sweeps.aim import Aim, unknown, usual_of
+from src.sweeps.aim import Aim, names_of, unknown, usual_of
 from src.sweeps.objective import direction_of, figures, objective
 from src.sweeps.record import Job, Record
 from src.sweeps.space import Values
@@ -78,7 +78,7 @@ def read(folder: Path, metric: str | None = None, direction: str | None = None) 
     rows = [_row(folder, job, results.read(folder / job.folder), aim.metric) for job in record.jobs]
     fault = None
     if aim.metric and finished and all(row.objective is None for row in rows):
-        fault = unknown("--metric " if metric else "optimized_metric=", aim.metric, finished)
+        fault = unknown("--metric " if metric else "optimized_metric=", aim.metric, names_of(finished))
     if metric and fault:
         raise fault
     return Rows(rows, aim.metric, direction or (direction_of(aim.metric) if aim.metric else "maximize"), record.kind,
