@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 MOST_LINES = 6  # values of a second parameter that are drawn as lines of their own
 APART = 3.5     # points between lines that would stand on the same place
 WIDTH = 150.0   # ... that such lines share at most where the places are names
+MARGIN = 0.1    # of a number line, so that moved lines stay inside
 LACKING = "-"   # stands for a value that a run was not given
 
 
@@ -41,6 +42,8 @@ def draw_panel(axes: Axes, rows: Sequence[Row], key: str, other: str | None, tit
               means, scale.ordered, apart * (place - (len(groups) - 1) / 2) * means)
     scale.draw(axes)
     if len(groups) > 1:
+        if not scale.names:
+            axes.margins(x=MARGIN)
         style.legend_beside(axes, title)
 
 

@@ -7,14 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from src.core import style
-from src.sweeps.panels import draw_panel, text
+from src.sweeps.panels import MOST_LINES, draw_panel, text
 from src.sweeps.record import short_names
 from src.sweeps.rows import Row, Rows, unrepeated
-from src.sweeps.scale import scale_of
+from src.sweeps.scale import scale_of, shortened
 
 COLUMNS = 3
 WIDTH, HEIGHT = 3.9, 2.9  # inches of a panel
 NAME, CHARACTER = 0.16, 0.05  # ... of a name that stands on end, and of each of its characters
+LABEL = 34  # characters of a line beside the vertical axis
 
 
 def draw(found: Rows, folder: Path) -> list[Path]:
@@ -34,15 +35,15 @@ def _parameters(found: Rows, rows: Sequence[Row], keys: list[str], file: Path) -
     columns = min(COLUMNS, len(keys))
     lines = math.ceil(len(keys) / columns)
     names, means = short_names(keys), found.kind == "grid" and keys != ["seed"]
-    width, height = (max(sizes) for sizes in zip(*(_size(rows, key) for key in keys), strict=True))
+    pairs = [(key, keys[1 - place] if len(keys) == 2 else None) for place, key in enumerate(keys)]
+    width, height = (max(sizes) for sizes in zip(*(_size(rows, *pair) for pair in pairs), strict=True))
     with style.page(file, width * columns + 0.4, height * lines, lines, columns, sharey=True) as (figure, grid):
         if means:
             figure.supxlabel("dots: runs, line: mean, bar: ± 1 standard deviation over the runs of a value", x=0.99,
                              ha="right", fontsize=7)
         for axes in grid.flat[len(keys):]:
             axes.set_visible(False)
-        for axes, key in zip(grid.flat, keys, strict=False):
-            other = next((one for one in keys if one != key), None) if len(keys) == 2 else None
+        for axes, (key, other) in zip(grid.flat, pairs, strict=False):
             draw_panel(axes, rows, key, other, names.get(other or "", ""), means)
             axes.set_xlabel(key.lstrip("+~"))
         for line in grid:
@@ -50,14 +51,17 @@ def _parameters(found: Rows, rows: Sequence[Row], keys: list[str], file: Path) -
     return file
 
 
-def _size(rows: Sequence[Row], key: str) -> tuple[float, float]:
-    """Width and height of a panel: names need room, numbers share what there is."""
+def _size(rows: Sequence[Row], key: str, other: str | None) -> tuple[float, float]:
+    """Width and height of a panel: names need room, numbers share what there is, the legend stands beside it."""
     names = scale_of([text(row, key) for row in rows], nominal=key == "seed").names
-    return max(WIDTH, NAME * len(names)), HEIGHT + CHARACTER * max(map(len, names), default=0)
+    lines = {text(row, other) for row in rows} if other else set()
+    legend = max(map(len, shortened([*lines])), default=0) if len(lines) <= MOST_LINES else 0
+    return max(WIDTH, NAME * len(names)) + CHARACTER * legend, HEIGHT + CHARACTER * max(map(len, names), default=0)
 
 
 def _aim(found: Rows) -> str:
-    return f"{found.metric}{' (smaller is better)' if found.direction == 'minimize' else ''}"
+    label = f"{found.metric}{' (smaller is better)' if found.direction == 'minimize' else ''}"
+    return "\n".join(style.wrapped(label, LABEL))
 
 
 def _history(found: Rows, rows: Sequence[Row], file: Path) -> Path:

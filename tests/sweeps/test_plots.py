@@ -123,6 +123,21 @@ def test_many_long_names_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert all(label.get_window_extent().y0 > 0 for label in axes.get_xticklabels())
 
 
+def test_long_names_of_lines_and_of_the_figure_take_no_room_from_the_panels(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, file: kept.append(figure))
+    rows = grid(lr="1,3", name=",".join(f"long_name_number_{n}_of_a_line" for n in range(6)))
+    plots.draw(Rows(rows, "eval/a_very_long_name_of_a_reward_with_many_words_after", "maximize", "grid"), tmp_path)
+    (figure,) = kept
+    figure.draw_without_rendering()
+    left, _ = figure.axes
+    assert left.get_window_extent().width > 280 and left.yaxis.label.get_window_extent().y0 > 0
+    for line in left.lines:  # what was moved aside is still inside
+        ends = line.get_transform().transform(line.get_xydata())[:, 0]
+        assert left.bbox.x0 < min(ends) and max(ends) < left.bbox.x1
+
+
 def test_copies_of_a_seed_count_once() -> None:
     rows = [row(0, 1.0, lr="1"), row(1, 2.0, lr="1"), row(2, None, lr="1"), row(3, 3.0, seed=1, lr="1"),
             row(4, 4.0, None), row(5, 5.0, None)]
