@@ -13,6 +13,7 @@ import numpy as np
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.transforms import Transform
 
 INK, PALE = "#3a3a3a", "#b9bec4"
 BLUE, ORANGE, GREEN, RED, PURPLE, TEAL = "#2f6690", "#d1812f", "#5a8f5c", "#b5483a", "#77609b", "#3f9a9a"
@@ -70,3 +71,16 @@ def percent(axes: Axes, which: str = "xy") -> None:
 
     for name in which:
         getattr(axes, f"{name}axis").set_major_formatter(PercentFormatter(1, decimals=0))
+
+
+def shifted(axes: Axes, points: float) -> Transform:
+    """Data coordinates, that many points to the right: for what would else stand on the same place."""
+    from matplotlib.transforms import ScaledTranslation
+
+    return axes.transData + ScaledTranslation(points / 72, 0, axes.figure.dpi_scale_trans)
+
+
+def legend_beside(axes: Axes, title: str = "") -> None:
+    """A legend to the right of the axes, where no data can be under it."""
+    axes.legend(title=title, loc="upper left", bbox_to_anchor=(1.0, 1.02), fontsize=7, title_fontsize=7,
+                alignment="left", borderaxespad=0.3, handlelength=1.6)

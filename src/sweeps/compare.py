@@ -14,11 +14,16 @@ from pathlib import Path
 
 from src.core import console
 from src.core.errors import UserError
+from src.core.runfolder import SWEEP_FILE
 from src.sweeps import comparison, tables
+from src.sweeps import record as records
+from src.sweeps.aim import usual_of
 from src.sweeps.at_cost import at_cost, parsed
 from src.sweeps.comparison_figure import draw_comparison
 from src.sweeps.curve import draw_curve
-from src.sweeps.runs import only, read_runs
+from src.sweeps.figure_choice import left_out, usual_names
+from src.sweeps.runs import Run, only, read_runs
+from src.sweeps.writing import written_to
 
 DEFAULT_REFERENCE = "crossentropy"
 
@@ -55,14 +60,29 @@ def compare_folders(wish: Wish) -> str:
         reference = DEFAULT_REFERENCE
     found = comparison.compare(runs, reference)
     text = tables.markdown(found)
-    wish.target.mkdir(parents=True, exist_ok=True)
-    (wish.target / "table.md").write_text(text, encoding="utf-8")
-    tables.write_csv(found, wish.target / "table.csv")
     rows = [{"method": run.label, "seed": run.seed, "figures": run.figures} for run in runs]
-    draw_comparison(rows, wish.target / "comparison.png", order=found.labels, names=wish.figures or None)
-    if wish.curve:
-        draw_curve(runs, wish.curve, wish.against, wish.target / "curve.png")
+    names = wish.figures or usual_names(rows, _judged_by(wish.folders, runs))
+    with written_to(wish.target, "name another folder with --out"):
+        (wish.target / "table.md").write_text(text, encoding="utf-8")
+        tables.write_csv(found, wish.target / "table.csv")
+        draw_comparison(rows, wish.target / "comparison.png", order=found.labels, names=names)
+        if wish.curve:
+            draw_curve(runs, wish.curve, wish.against, wish.target / "curve.png")
+    for line in left_out(rows, names, chosen=bool(wish.figures)):
+        console.warn(line)
     return text
+
+
+def _judged_by(folders: Sequence[Path], runs: Sequence[Run]) -> str | None:
+    """The figure after training by which a sweep among the folders is ranked, or else these runs would be."""
+    named = (records.load(folder).metric for folder in folders if (folder / SWEEP_FILE).is_file())
+    metric = next(filter(None, named), None) or usual_of(run.folder for run in runs).metric
+    return metric.removesuffix("_after") if metric else None
+
+
+def _list(text: str) -> list[str]:
+    """`a, b` as its parts."""
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def run(argv: Sequence[str]) -> int:
@@ -73,10 +93,10 @@ def run(argv: Sequence[str]) -> int:
                         f"that the others are paired with, seed by seed (default: {DEFAULT_REFERENCE} if it is there)")
     parser.add_argument("--by", action="append", default=[], metavar="KEY", help="tell runs apart by this key of "
                         "config.yaml too, as in data.name (may be given several times)")
-    parser.add_argument("--figures", type=lambda text: text.split(","), default=[], metavar="A,B",
+    parser.add_argument("--figures", type=_list, default=[], metavar="A,B",
                         help="show only these, as in eval/all_right,diversity/latent")
     parser.add_argument("--curve", metavar="COLUMN", help="draw this column of metrics.csv, as in eval/all_right")
-    parser.add_argument("--against", type=lambda text: text.split(","), metavar="A,B", default=list(Wish.against),
+    parser.add_argument("--against", type=_list, metavar="A,B", default=list(Wish.against),
                         help="... against this one, or several (default: cost/reward_queries)")
     parser.add_argument("--at", metavar="COLUMN=VALUE", help="the figures where every run's own curve reaches this "
                         "cost, as in cost/unet_evaluations=15000, not those at its end")

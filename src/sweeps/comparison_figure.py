@@ -9,50 +9,52 @@ from typing import TYPE_CHECKING, Any
 
 from src.core import style
 from src.core.errors import UserError
+from src.sweeps.figure_choice import PANELS, methods_with, usual_names
+from src.sweeps.objective import direction_of
 from src.sweeps.paired import spread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-PANELS = {"top1_err": "Top-1 error (%)", "top5_err": "Top-5 error (%)", "nll": "NLL (nats)", "brier": "Brier score",
-          "ece": "ECE, 10 bins (%)", "ece15": "ECE, 15 bins (%)", "aurc": "AURC (x 1000)", "eaurc": "E-AURC (x 1000)"}
-MOST = 12  # panels of one picture
+LABEL, TITLE = 34, 22  # characters of a line: a method's, a panel's
 
 
 def draw_comparison(runs: Sequence[Mapping[str, Any]], file: Path, *, names: Sequence[str] | None = None,
                     order: Sequence[str] = (), title: str = "", columns: int = 4) -> Path:
-    """Small panels, lower is better in each of the usual ones; the first method's mean goes through as a line.
+    """Small panels; the mean of the first method that has the figure goes through as a line.
 
     ``runs``: mappings with ``method``, ``seed`` and ``figures`` (name -> number). ``names``: the figures to show; by
-    default those of the test (or else the validation) pictures. ``order``: the methods from top to bottom.
+    default the usual ones. ``order``: the methods from top to bottom; those without any of the figures are not drawn.
     """
-    methods = list(dict.fromkeys([*order, *(run["method"] for run in runs)]))
     names = list(names) if names is not None else usual_names(runs)
     if not names:
         raise UserError("0 figures", "the runs have none of the usual ones", f"usual are: {', '.join(PANELS)}")
+    shown = methods_with(runs, names)
+    methods = [method for method in dict.fromkeys([*order, *shown]) if method in shown]
+    labels = ["\n".join(style.wrapped(method, LABEL)) for method in methods]
     columns = min(columns, len(names))
     rows = math.ceil(len(names) / columns)
-    width, height = 2.35 * columns + 0.3 + 0.07 * max(map(len, methods)), (0.75 + 0.3 * len(methods)) * rows + 0.5
+    width = 2.35 * columns + 0.3 + 0.07 * max((len(line) for label in labels for line in label.splitlines()), default=0)
+    height = (0.75 + sum(0.15 + 0.15 * len(label.splitlines()) for label in labels)) * rows + 0.5
     with style.page(file, width, height, rows, columns, sharey=True) as (figure, grid):
-        figure.supxlabel("bar: mean, line: ± 1 standard deviation, dots: seeds", x=0.99, ha="right", fontsize=7)
+        figure.supxlabel("bar: mean, line: ± 1 standard deviation, dots: seeds, dashed: the topmost mean; "
+                         "↓: smaller is better", x=0.99, ha="right", fontsize=7)
         if title:
             figure.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
         for axes in grid.flat[len(names):]:
             axes.set_visible(False)
         for axes, name in zip(grid.flat, names, strict=False):
             _panel(axes, [_values(runs, method, name) for method in methods])
-            axes.set_title(PANELS.get(name.rpartition("/")[2], name), fontsize=9)
-        grid[0, 0].set_yticks(range(len(methods)), methods)
+            axes.set_title(_title(name), fontsize=9)
+        grid[0, 0].set_yticks(range(len(methods)), labels)
         grid[0, 0].set_ylim(len(methods) - 0.5, -0.5)
     return file
 
 
-def usual_names(runs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The usual figures of the first group that has any; else those of evaluations, as many as fit."""
-    known = sorted({name for run in runs for name in run["figures"]})
-    groups = ([f"{group}/{leaf}" for leaf in PANELS if f"{group}/{leaf}" in known] for group in ("test", "best", "val"))
-    others = [name for name in known if name.startswith(("eval/", "heldout/", "diversity/"))]
-    return next((names for names in groups if names), others[:MOST])
+def _title(name: str) -> str:
+    group, _, leaf = name.rpartition("/")
+    text = PANELS.get(leaf, name if len(name) <= TITLE else f"{group}/\n{leaf}")
+    return f"{text} ↓" if direction_of(name) == "minimize" else text
 
 
 def _values(runs: Sequence[Mapping[str, Any]], method: str, name: str) -> list[float]:
@@ -64,12 +66,13 @@ def _values(runs: Sequence[Mapping[str, Any]], method: str, name: str) -> list[f
 def _panel(axes: Axes, values: Sequence[Sequence[float]]) -> None:
     axes.grid(False, axis="y")
     axes.tick_params(axis="y", length=0)
+    first = next((row for row, some in enumerate(values) if some), None)
     for row, some in enumerate(values):
         if not some:
             continue
         n, mean, std = spread(some)
         colour = style.colour(row)
-        if row == 0:
+        if row == first:
             axes.axvline(mean, color=style.PALE, linewidth=1, linestyle="--")
         # Seeds stand a little below each other, in the same order for every method: pairs can be followed.
         places = [row + 0.32 * (seed / max(1, n - 1) - 0.5) for seed in range(n)]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Points = dict[float, float]
+CHARACTER = 0.06  # inches of one in a legend
 
 
 def draw_curve(runs: Sequence[Run], column: str, against: Sequence[str], file: Path) -> Path:
@@ -26,12 +27,14 @@ def draw_curve(runs: Sequence[Run], column: str, against: Sequence[str], file: P
     """
     rows = [_panels(runs, column, horizontal) for horizontal in against]
     width, height = max(map(len, rows)), len(rows)
-    with style.page(file, 2.4 + 3.2 * width, 0.4 + 3.2 * height, height, width, sharey=True) as (_, grid):
+    longest = max(len(line) for panels in rows for lines in panels.values() for line in lines)
+    with style.page(file, 1.0 + (4.0 + CHARACTER * longest) * width, 0.4 + 3.2 * height, height, width,
+                    sharey=True) as (_, grid):
         for axes_row, panels, horizontal in zip(grid, rows, against, strict=True):
             for axes, (title, lines) in zip(axes_row, panels.items(), strict=False):
                 _panel(axes, lines)
                 axes.set(xlabel=horizontal, title=title)
-                axes.legend(title="seeds in brackets", fontsize=7, loc="lower right", framealpha=0.5)  # curves rise
+                style.legend_beside(axes, "seeds in brackets")
             axes_row[0].set_ylabel(column)
     return file
 

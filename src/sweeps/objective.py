@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from src.core import results
-from src.core.errors import UserError, did_you_mean, nearest
 
 DIRECTIONS = ("maximize", "minimize")
 # A figure whose name has one of these words is better when it is smaller.
@@ -20,7 +19,7 @@ SMALLER = {"err", "error", "loss", "nll", "ece", "ece15", "brier", "aurc", "eaur
 def figures(content: Mapping[str, Any]) -> dict[str, float]:
     """The numbers named group/name of a metrics.json."""
     return {name: float(value) for name, value in content.items()
-            if "/" in name and isinstance(value, int | float) and not isinstance(value, bool)}
+            if "/" in name and isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)}
 
 
 def objective(folder: Path, metric: str | None) -> float | None:
@@ -30,23 +29,8 @@ def objective(folder: Path, metric: str | None) -> float | None:
     content = results.read(folder)
     if metric in content:
         value = content[metric]
-        return float(value) if isinstance(value, int | float) else None
+        return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
     return _last(folder / "metrics.csv", metric)
-
-
-def check_figure(folder: Path, metric: str) -> None:
-    """Raise ``UserError`` if a finished run knows no such figure; one that is not finite has its name all the same."""
-    known = [*results.read(folder), *_columns(folder / "metrics.csv")]
-    if metric not in known:
-        raise lacking(metric, [name for name in known if "/" in name])
-
-
-def lacking(metric: str, known: Iterable[str]) -> UserError:
-    """What is told where finished runs have no such figure, only the ``known`` ones."""
-    names = list(dict.fromkeys(known))
-    listing = f"they have {', '.join(names[:12])}{' ...' if len(names) > 12 else ''}"
-    return UserError(f"optimized_metric={metric}", "no finished run has this figure",
-                     did_you_mean(metric, names, show_all=0) if nearest(metric, names) else listing)
 
 
 def direction_of(metric: str) -> str:
@@ -55,22 +39,13 @@ def direction_of(metric: str) -> str:
     return "minimize" if words & SMALLER or metric.startswith("cost/") else "maximize"
 
 
-def usual(names: Iterable[str]) -> str | None:
-    """The figure to sort by where none was named: the first after training, else the first of the test's."""
-    names = list(names)
-    for fits in (lambda name: name.endswith("_after"), lambda name: name.startswith("test/"),
-                 lambda name: not name.endswith("_before") and not name.startswith("cost/")):
-        if found := next(filter(fits, names), None):
-            return found
-    return None
-
-
-def _columns(file: Path) -> list[str]:
+def columns_of(folder: Path) -> Iterator[str]:
+    """The figures that a run's metrics.csv has a column for."""
     try:
-        with file.open(newline="") as stream:
-            return next(csv.reader(stream), [])
+        with (folder / "metrics.csv").open(newline="") as stream:
+            yield from (name for name in next(csv.reader(stream), []) if "/" in name)
     except OSError:
-        return []
+        return
 
 
 def _last(file: Path, column: str) -> float | None:

@@ -13,8 +13,9 @@ from pathlib import Path
 from src.core import console, results
 from src.core.errors import UserError
 from src.sweeps import commands
+from src.sweeps.aim import usual_of
 from src.sweeps.local import Launcher, Running
-from src.sweeps.objective import figures, objective, usual
+from src.sweeps.objective import objective
 from src.sweeps.record import Job, Record
 from src.sweeps.stopping import handling
 from src.sweeps.sweepers import Sweeper
@@ -87,7 +88,7 @@ class Pool:
             job.status = "interrupted"
         else:
             job.status, job.message = "failed", commands.message(self.log(job), code)
-        metric = self.record.metric or usual(figures(results.read(folder)))
+        metric = self.record.metric or usual_of([folder]).metric
         figure = objective(folder, metric) if job.status == "finished" else None
         if job.status != "interrupted":
             with self._fault_kept():

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.table import Table
 
 from src.core.console import number
 from src.sweeps.paired import Difference, Spread, difference, spread
 from src.sweeps.record import short_names
-from src.sweeps.rows import Row, Rows
+from src.sweeps.rows import Row, Rows, unrepeated
 
 MOST_LINES = 40
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """Rows of one setting; ``to_best``: their difference to the best setting over equal seeds."""
+    """Rows of one setting; ``copies``: runs of a seed that another stands for; ``to_best``: the difference to the best
+    setting over equal seeds."""
 
     rows: list[Row]
+    copies: int
     objective: Spread | None
     seconds: Spread | None
     to_best: Difference | None = None
@@ -33,12 +35,10 @@ def rank(found: Rows) -> list[Ranked]:
     groups: dict[tuple[tuple[str, str], ...], list[Row]] = {}
     for row in found.rows:
         groups.setdefault(row.setting, []).append(row)
-    ranked = [Ranked(rows, _spread([row.objective for row in rows]), _spread([row.seconds for row in rows]))
-              for rows in groups.values()]
+    ranked = [_ranked(rows) for rows in groups.values()]
     ranked.sort(key=lambda one: (one.objective is None, found.better(one.objective.mean) if one.objective else 0.0))
     best = _by_seed(ranked[0].rows)
-    return [ranked[0], *(Ranked(one.rows, one.objective, one.seconds, difference(_by_seed(one.rows), best))
-                         for one in ranked[1:])]
+    return [ranked[0], *(replace(one, to_best=difference(_by_seed(one.rows), best)) for one in ranked[1:])]
 
 
 def table(found: Rows, ranked: list[Ranked]) -> Table:
@@ -61,15 +61,25 @@ def table(found: Rows, ranked: list[Ranked]) -> Table:
 def remark(found: Rows, ranked: list[Ranked]) -> str:
     """What the table's order and cells mean."""
     parts = []
-    if found.metric:
+    if found.metric and not found.fault:
         parts.append(f"{found.metric}, best ({'largest' if found.direction == 'maximize' else 'smallest'}) first")
     if any(one.objective and one.objective.n > 1 for one in ranked):
         parts.append("mean ± standard deviation over seeds")
     if any(one.to_best and one.to_best.n > 1 for one in ranked):
         parts.append("difference to the best over equal seeds with its 95 % interval")
+    if copies := sum(one.copies for one in ranked):
+        parts.append(f"{copies} repeated runs of a seed are not counted, only the last one of each is")
     if len(ranked) > MOST_LINES:
         parts.append(f"{len(ranked) - MOST_LINES} more in results.csv")
-    return "; ".join(parts)
+    choice = f"Judged by {found.metric}: {found.why}. Another: report --metric <figure>, or optimized_metric=<figure>."
+    return "; ".join(parts) + (f"\n{choice}" if found.why else "")
+
+
+def _ranked(rows: list[Row]) -> Ranked:
+    judged = [row for row in rows if row.objective is not None]
+    once = unrepeated(judged)
+    return Ranked(rows, len(judged) - len(once), _spread([row.objective for row in once]),
+                  _spread([row.seconds for row in rows]))
 
 
 def _by_seed(rows: list[Row]) -> dict[int, float]:

@@ -14,18 +14,21 @@ from src.core import console
 from src.core.runfolder import short
 from src.sweeps import plots, ranking, rows
 from src.sweeps.objective import DIRECTIONS
+from src.sweeps.writing import written_to
 
 
 def write(folder: Path, metric: str | None = None, direction: str | None = None) -> None:
     """Write the files into ``folder`` and show the table. Raises ``UserError`` if there is nothing to report."""
     found = rows.read(folder, metric, direction)
-    file = rows.write_csv(found, folder / rows.FILE)
-    rows.check_metric(found)
+    with written_to(folder, "copy it to a place of your own"):
+        files = [rows.write_csv(found, folder / rows.FILE), *plots.draw(found, folder)]
     ranked = ranking.rank(found)
     console.note("")
     console.out.print(ranking.table(found, ranked))
     console.note(ranking.remark(found, ranked))
-    console.note(f"Written: {', '.join(str(short(path)) for path in [file, *plots.draw(found, folder)])}")
+    console.note(f"Written: {', '.join(str(short(path)) for path in files)}")
+    if found.fault:
+        console.warn(str(found.fault))
 
 
 def run(argv: Sequence[str]) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,8 @@ from src.core import results, resume
 from src.core.errors import UserError
 from src.core.runfolder import SWEEP_FILE
 from src.sweeps import record as records
-from src.sweeps.objective import direction_of, figures, lacking, objective, usual
+from src.sweeps.aim import Aim, names_of, unknown, usual_of
+from src.sweeps.objective import direction_of, figures, objective
 from src.sweeps.record import Job, Record
 from src.sweeps.space import Values
 
@@ -41,12 +42,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Rows:
-    """A sweep's rows with the figure that they are judged by."""
+    """A sweep's rows with the figure that they are judged by. ``why``: it is this one, where none was named;
+    ``fault``: why no row is judged."""
 
     rows: list[Row]
     metric: str | None
     direction: str
     kind: str
+    why: str = ""
+    fault: UserError | None = None
 
     @property
     def keys(self) -> list[str]:
@@ -59,27 +63,38 @@ class Rows:
 
 
 def read(folder: Path, metric: str | None = None, direction: str | None = None) -> Rows:
-    """The rows of a sweep's folder, or of any folder with runs in it. Raises ``UserError`` if there are none."""
+    """The rows of a sweep's folder, or of any folder with runs in it.
+
+    Raises ``UserError`` if there are none, or no finished one has ``metric``; if none has the figure that the sweep
+    itself names, the rows come with that ``fault``.
+    """
     record = records.load(folder) if (folder / SWEEP_FILE).is_file() else _found(folder)
     record.refresh(folder)
     if not record.jobs:
         raise UserError(folder, "no job of this sweep has begun", "go on with it: resume=<folder>")
     if metric is None and direction is None:
         direction = record.direction
-    metric = metric or record.metric
-    contents = {job.number: results.read(folder / job.folder) for job in record.jobs}
-    known = list(dict.fromkeys(name for job in record.jobs if job.status == "finished"
-                               for name in figures(contents[job.number])))
-    metric = metric or usual(known)
-    rows = [_row(folder, job, contents[job.number], metric) for job in record.jobs]
-    return Rows(rows, metric, direction or (direction_of(metric) if metric else "maximize"), record.kind)
+    finished = [folder / job.folder for job in record.jobs if job.status == "finished"]
+    named = metric or record.metric
+    aim = Aim(named) if named else usual_of(finished)
+    rows = [_row(folder, job, results.read(folder / job.folder), aim.metric) for job in record.jobs]
+    fault = None
+    if aim.metric and finished and all(row.objective is None for row in rows):
+        fault = unknown("--metric " if metric else "optimized_metric=", aim.metric, names_of(finished))
+    if metric and fault:
+        raise fault
+    return Rows(rows, aim.metric, direction or (direction_of(aim.metric) if aim.metric else "maximize"), record.kind,
+                aim.why, fault)
 
 
-def check_metric(found: Rows) -> None:
-    """Raise ``UserError`` if finished runs have figures, but none the one that they are judged by."""
-    known = [name for row in found.rows if row.status == "finished" for name in row.figures]
-    if found.metric and known and all(row.objective is None for row in found.rows):
-        raise lacking(found.metric, known)
+def unrepeated(rows: Iterable[Row]) -> list[Row]:
+    """One row for each setting and seed: of copies the last that has the figure. Rows without a seed all count."""
+    kept: dict[object, Row] = {}
+    for row in rows:
+        place = (row.setting, row.seed) if row.seed is not None else row.number
+        if row.objective is not None or place not in kept:
+            kept[place] = row
+    return list(kept.values())
 
 
 def write_csv(found: Rows, file: Path) -> Path:

@@ -10,7 +10,8 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from src.core import results
-from src.core.errors import UserError, did_you_mean
+from src.core.errors import UserError
+from src.sweeps.aim import unknown
 
 UNLIKE_BY_NATURE = ("seed", "run_dir", "output_dir", "resume")
 UNTRAINED = "before training"  # stands where a method's name does
@@ -60,10 +61,10 @@ def read_runs(folders: Iterable[Path], by: Sequence[str] = ()) -> tuple[list[Run
 
 def only(runs: Sequence[Run], figures: Sequence[str]) -> list[Run]:
     """The runs with no other figures than these (all for none). Raises ``UserError`` for one that no run has."""
-    known = {name for run in runs for name in run.figures}
+    known = list(dict.fromkeys(name for run in runs for name in run.figures))
     for name in figures:
         if name not in known:
-            raise UserError(f"--figures {name}", "no finished run has this figure", did_you_mean(name, known))
+            raise unknown("--figures ", name, known)
     return [run.with_only(figures) for run in runs] if figures else list(runs)
 
 

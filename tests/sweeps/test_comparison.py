@@ -16,8 +16,9 @@ import torch
 from src.core.errors import UserError
 from src.sweeps import compare, comparison, paired, tables
 from src.sweeps.at_cost import at_cost, parsed
-from src.sweeps.comparison_figure import draw_comparison, usual_names
+from src.sweeps.comparison_figure import draw_comparison
 from src.sweeps.curve import read_points
+from src.sweeps.figure_choice import usual_names
 from src.sweeps.runs import read_runs
 
 ERRORS = {"crossentropy": {0: 10.0, 1: 12.0, 2: 14.0}, "pskd": {0: 9.0, 1: 10.0, 2: 12.0, 3: 50.0},

@@ -9,7 +9,8 @@ from src.core import neighbours
 from src.core.compose import config_roots
 from src.core.errors import UserError
 from src.sweeps import machine, space
-from src.sweeps.objective import direction_of, usual
+from src.sweeps.aim import usual
+from src.sweeps.objective import direction_of
 from src.sweeps.record import folder_name, short_names
 from src.sweeps.sweepers import Grid, RandomSearch
 
@@ -110,8 +111,13 @@ def test_machine_is_shared_out(monkeypatch):
 
 
 def test_figure_to_sort_by_and_its_better_direction():
-    assert usual(["eval/x_before", "cost/a", "test/nll", "eval/x_after"]) == "eval/x_after"
-    assert usual(["cost/a", "val/x", "test/nll"]) == "test/nll" and usual(["cost/a"]) is None
+    after = ["eval/x_before", "cost/a", "test/nll", "eval/x_after", "eval/y_after"]
+    assert usual(after) == ("eval/x_after", "the first figure after training")
+    assert usual(after, rewards={"y"}) == ("eval/y_after", "the reward that was trained")
+    assert usual(after, rewards={"x", "y"}).why == "the first figure after training"  # no one reward was
+    test = ["cost/a", "test/nll", "val/nll", "val/top1_err"]
+    assert usual(test, monitors={"val/top1_err"}).metric == "val/top1_err" and usual(test).metric == "val/nll"
+    assert usual(test[:2]).metric == "test/nll" and usual(test[:1]) == (None, "")
     smaller = ("test/top1_err", "cost/queries", "eval/error_after", "val/loss", "test/aurc")
     assert {direction_of(name) for name in smaller} == {"minimize"}
     assert {direction_of(name) for name in ("eval/clip_after", "eval/reward_after")} == {"maximize"}
