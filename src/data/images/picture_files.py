@@ -13,6 +13,7 @@ from PIL import Image
 
 from src.core.console import warn
 from src.core.errors import UserError
+from src.data.images.decoding import as_rgb
 
 OnUnreadable = Literal["error", "skip"]
 T = TypeVar("T")
@@ -23,10 +24,10 @@ class Unreadable(Exception):
 
 
 def open_picture(file: Path) -> Image.Image:
-    """The whole picture in RGB. Raises Unreadable."""
+    """The whole picture, upright and in RGB. Raises Unreadable."""
     try:
         with Image.open(file) as opened:
-            return opened.convert("RGB")
+            return as_rgb(opened)
     except Exception as error:  # a decoder may raise anything over a damaged file
         raise Unreadable(f"{file}: {_reason(error, file)}") from error
 
