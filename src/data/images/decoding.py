@@ -31,6 +31,7 @@ def _eight_bits(opened: Image.Image) -> Image.Image:
     if opened.mode.startswith("I;16") or (opened.mode == "I" and opened.format in SIXTEEN_BITS):
         return Image.fromarray((np.asarray(opened) >> 8).astype(np.uint8))
     if opened.mode in ("I", "F"):
-        raise ValueError(f"its grey values are {'whole' if opened.mode == 'I' else 'real'} numbers of 32 bits, of which "
-                         "it says no largest; save them with 8 or 16 bits")
+        kind = "whole" if opened.mode == "I" else "real"
+        raise ValueError(f"its grey values are {kind} numbers of 32 bits, of which it says no largest; save them with "
+                         "8 or 16 bits")
     return opened

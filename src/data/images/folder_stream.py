@@ -28,7 +28,7 @@ class FolderStream(ImageData):
     def __init__(self, options: FolderOptions, *, min_scale: float, flip: bool, jitter: float, cutout: int,
                  workers: int | None) -> None:
         insist(option_problems({"min_scale": min_scale, "jitter": jitter, "cutout": cutout, "workers": workers,
-                                "val_share": options.val_share}))
+                                "val_share": options.val_share, "test_share": options.test_share}))
         self.options, self.cutout = options, cutout
         self.min_scale, self.flip, self.jitter = min_scale, flip, jitter
         self.workers = min(cores(), 8) if workers is None else workers
@@ -53,11 +53,10 @@ class FolderStream(ImageData):
         self._labels = {split: torch.tensor(listing.labels) for split, listing in listings.items()}
         self.labels = self._labels["train"]
         bad = {split: self._unreadable(listing) for split, listing in listings.items()}
-        self.candidates, held = hold_out(self.labels, self.options.val_share, self.options.split_seed, bad["train"])
+        self.candidates, held = hold_out(self.labels, self.options.shares, self.options.split_seed, bad["train"])
         self._rows = {split: (split, without(len(labels), [] if split == "train" else bad[split]))
                       for split, labels in self._labels.items()}
-        if len(held):
-            self._rows["val"] = ("train", held)
+        self._rows |= {split: ("train", rows) for split, rows in held.items()}
         self.fingerprint = fingerprint.of_names(listings["train"].files, self.labels, self.classes)
         self._open(listings, device)
 
