@@ -24,7 +24,7 @@ def image_folder(
     size: int = 224,  # side in pixels of what the network sees
     resize: int | None = None,  # pixels of the shorter side before the middle is cut out; null: 8/7 of size
     in_memory: bool = False,  # keep the scaled pictures on the device (3 * size^2 bytes each) instead of reading them
-    workers: int | None = None,  # processes that read pictures; null: one per core, at most 8
+    workers: int | None = None,  # processes that read pictures; null: one for each core of its share, at most 8
     on_unreadable: Literal["error", "skip"] = "error",  # skip: read all once at the start, leave out what is no picture
     val_share: float = 0.0,  # of each class, held out of train for validation; 0: none
     test_share: float = 0.0,  # of each class, held out of train to test with; 0: none
