@@ -21,7 +21,7 @@ def check(cfg: dict[str, Any]) -> list[str]:
         return []
     kind = _READABLE.get(target)
     if kind is None:
-        return picture_problems(target, data)
+        return picture_problems(target, data, cfg)
     problems = _file_problems(data) if kind is PromptSet else []
     return problems or _built(kind, data)
 

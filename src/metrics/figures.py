@@ -62,17 +62,17 @@ def _centres(bins: int) -> Tensor:
 
 
 def _bars(axes: Axes, bars: functions.Bins) -> None:
-    """Accuracy as bars; a confidence that is too high stands on them, one that is too low is cut out of them."""
+    """Accuracy as bars; the gap to the confidence stands on them, hatched, or lies within where that is too low."""
     filled = bars.count > 0
     centres, accuracy = _centres(len(filled))[filled], bars.accuracy[filled]
     gap, width = bars.confidence[filled] - accuracy, 0.94 / len(filled)
     axes.bar(centres, accuracy, width, color=style.BLUE, label="accuracy")
     sides = (("confidence too high by", gap > 0, style.ORANGE, style.PALE_ORANGE),
-             ("confidence too low by", gap < 0, style.BLUE, style.PALE_BLUE))
-    for label, chosen, dark, pale in sides:
+             ("confidence too low by", gap < 0, style.PALE_BLUE, style.BLUE))
+    for label, chosen, lines, area in sides:
         if chosen.any():
-            axes.bar(centres[chosen], gap[chosen], width, bottom=accuracy[chosen], color=pale,
-                     edgecolor=dark, hatch="////", linewidth=0.8, label=label)
+            axes.bar(centres[chosen], gap[chosen], width, bottom=accuracy[chosen], color=area,
+                     edgecolor=lines, hatch="////", linewidth=0.8, label=label)
     axes.plot([0, 1], [0, 1], "--", color=style.INK, linewidth=1, label="perfectly calibrated")
     axes.set(ylabel="accuracy", ylim=(0, 1))
     axes.legend(loc="upper left" if (gap * bars.count[filled]).sum() >= 0 else "lower right")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from src.core import style
+from src.core import fonts, style
+from src.core.console import warn
 from src.core.errors import UserError
 from src.metrics.scores import Samples, Scores
 
@@ -33,6 +34,7 @@ def hardest(pictures: Tensor, labels: Tensor, predicted: Tensor, confidence: Ten
     """
     if not len(pictures):
         raise UserError("0 pictures", "a grid needs at least one")
+    names, family = _writable(classes, {*labels.tolist(), *predicted.tolist()}, file.name)
     columns = min(columns, len(pictures))
     rows = math.ceil(len(pictures) / columns)
     with style.page(file, 1.35 * columns + 0.1, 1.72 * rows + 0.45, rows, columns) as (figure, grid):
@@ -42,8 +44,19 @@ def hardest(pictures: Tensor, labels: Tensor, predicted: Tensor, confidence: Ten
         for axes, picture, *row in zip(grid.flat, pictures, labels, predicted, confidence, strict=False):
             label, guess, sure = (value.item() for value in row)
             _picture(axes, picture, style.GREEN if label == guess else style.RED)
-            axes.set_xlabel(_caption(classes[label], classes[guess], sure), fontsize=7, labelpad=3, linespacing=1.25)
+            axes.set_xlabel(_caption(names[label], names[guess], sure), fontsize=7, labelpad=3, linespacing=1.25,
+                            fontfamily=family)
     return file
+
+
+def _writable(classes: Sequence[str], shown: Iterable[int], page: str) -> tuple[dict[int, str], list[str]]:
+    """Names of the classes that are shown, and fonts for them; a name that no font can write becomes a number."""
+    family, missing = fonts.families("".join(classes[one] for one in shown))
+    names = {one: f"class {one}" if missing & set(classes[one]) else classes[one] for one in sorted(shown)}
+    if lost := [f"{one} = {classes[one]}" for one, name in names.items() if name != classes[one]]:
+        warn(f"no font of this machine can write all names of classes, so {page} shows numbers, counted from 0: "
+             + ", ".join(lost[:5]) + (f" and {len(lost) - 5} more" if lost[5:] else ""))
+    return names, family
 
 
 def _caption(label: str, guess: str, sure: float) -> str:

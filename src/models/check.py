@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from src.models import kinds
 from src.models.classifiers.check import network_problems
 from src.models.hub import cached_snapshot
 from src.models.location import local_path, path_problem
@@ -15,6 +16,8 @@ _TRAINED = {".DiffusionModel": "StableDiffusionPipeline", ".StableDiffusionXL": 
 
 def check(cfg: dict[str, Any]) -> list[str]:
     """Every problem of `cfg["model"]`, one message each: value, rule, fix."""
+    if not kinds.fits(cfg):
+        return []
     model = cfg.get("model") or {}
     target = str(model.get("_target_", ""))
     if target.endswith(".Network"):

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from src.core import asks
 from src.core.errors import describe, did_you_mean
+from src.models import kinds
 from src.models.location import CLIP_FILES, CLIP_PATTERNS, OPEN_CLIP_FILES, OPEN_CLIP_PATTERNS, local_path, path_problem
 from src.rewards.callables import target_problem
 from src.rewards.needs import NEEDS
@@ -38,9 +40,12 @@ def check(cfg: dict[str, Any]) -> list[str]:
 
 
 def _rewards(cfg: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each reward's node and its place on the command line; a mix before its parts."""
-    places = {"reward": cfg.get("reward")}
-    places |= {f"scorers.{name}": node for name, node in (cfg.get("scorers") or {}).items()}
+    """The node of each reward that the run would ask, and its place on the command line; a mix before its parts."""
+    if cfg.get("model") and not kinds.fits(cfg):  # they hang on the model, as the CLIP that it names
+        return
+    places = {"reward": cfg.get("reward")} if asks.takes(cfg, "reward") else {}
+    if asks.takes(cfg, "scorers"):
+        places |= {f"scorers.{name}": node for name, node in (cfg.get("scorers") or {}).items()}
     for where, node in places.items():
         if not isinstance(node, dict):
             continue

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from matplotlib.colors import to_hex
+from matplotlib.font_manager import findfont, get_font
 from PIL import Image
 
+from src.core import fonts, style
 from src.core.errors import UserError
-from src.metrics import figures
+from src.metrics import figures, functions
 from src.metrics.curves import read_columns
 from src.metrics.scores import Scores
 
@@ -43,6 +47,53 @@ def test_reliability_and_risk_of_any_outcome(kind: str, tmp_path: Path) -> None:
     scores = scored(**KINDS[kind])
     drawn(figures.reliability(scores, tmp_path / "new" / "reliability.png", "a title wider than the picture " * 2))
     drawn(figures.risk_coverage({"this run": scores, "": scores.samples}, tmp_path / "risk.png"))
+
+
+@pytest.mark.parametrize(("scale", "sides"), [(0.5, {style.BLUE}), (9.0, {style.BLUE, style.PALE_ORANGE})])
+def test_bars_are_dark_up_to_the_accuracy(scale: float, sides: set[str], tmp_path: Path, monkeypatch) -> None:
+    kept, page = [], style.page
+
+    @contextmanager
+    def keep(*args, **options):
+        with page(*args, **options) as made:
+            kept.append(made[1])
+            yield made
+
+    monkeypatch.setattr(style, "page", keep)
+    scores = Scores()
+    labels = torch.arange(60) % 6
+    logits = scale * torch.eye(6)[torch.where(torch.arange(60) < 40, labels, 0)]  # 43 of 60 are right
+    scores.update(logits, labels, torch.arange(60))
+    scores.compute()
+    figures.reliability(scores, tmp_path / "reliability.png")
+    bins = functions.reliability_bins(scores.confidence, scores.correct, 10)
+    dark = [bar for bar in kept[0][0, 0].patches if to_hex(bar.get_facecolor()) == style.BLUE]
+    assert max(bar.get_y() + bar.get_height() for bar in dark) == pytest.approx(bins.accuracy.max().item())
+    assert {to_hex(bar.get_facecolor()) for bar in kept[0][0, 0].patches} == sides
+
+
+def of_one_class(name: str, file: Path) -> Path:
+    one = torch.zeros(1, dtype=torch.long)
+    return figures.hardest(torch.zeros(1, 3, 8, 8, dtype=torch.uint8), one, one, torch.ones(1), [name], file)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_name_that_no_font_can_write_becomes_a_number(tmp_path: Path, capsys) -> None:
+    file = of_one_class("b\U0010fffd", tmp_path / "hardest.png")
+    same = of_one_class("class 0", tmp_path / "same.png")
+    assert (drawn(file) == drawn(same)).all()
+    told = capsys.readouterr().err
+    assert "hardest.png shows numbers, counted from 0: 0 = b" in told and "same.png" not in told
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_font_that_has_the_characters_is_taken(tmp_path: Path, capsys) -> None:
+    own, other = (get_font(findfont(name, fallback_to_default=False)).get_charmap()
+                  for name in ("DejaVu Sans", "STIXGeneral"))  # matplotlib brings both
+    text = chr(next(code for code in other if code not in own))
+    names, missing = fonts.families(f"a {text}")
+    assert names[0] != names[-1] and missing == set() and capsys.readouterr().err == ""
+    assert drawn(of_one_class(text, tmp_path / "hardest.png")).size
 
 
 @pytest.mark.parametrize("channels", [1, 3])

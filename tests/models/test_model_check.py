@@ -122,3 +122,9 @@ def test_imports_nothing_heavy() -> None:
     code = ("import sys, src.models.check; "
             "sys.exit(any(name in sys.modules for name in ('torch', 'diffusers', 'transformers')))")
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(("method", "told"), [("b2diffurl.module.B2DiffuRL", True), ("pskd.module.Classifier", False)])
+def test_weights_are_asked_for_by_a_method_that_takes_them(tmp_path: Path, method: str, told: bool) -> None:
+    model = {"_target_": "src.models.diffusion.DiffusionModel", "path": str(tmp_path / "nowhere")}
+    assert bool(check({"method": {"_target_": f"src.methods.{method}"}, "model": model})) == told

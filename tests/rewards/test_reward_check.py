@@ -107,3 +107,17 @@ def test_scorers_are_looked_at_too(tmp_path: Path) -> None:
     told = check({"reward": None, "scorers": {"second": node, "none": None}})
     assert len(told) == 1 and told[0].startswith("scorers.second.path=")
     assert len(check({"reward": node, "scorers": {"same": node}})) == 1
+
+
+@pytest.mark.parametrize("method", ["b2diffurl.module.B2DiffuRL", "pskd.module.Classifier"])
+def test_a_reward_that_nobody_asks_needs_no_weights(method: str, tmp_path: Path) -> None:
+    node = {"_target_": "src.rewards.clip.ClipReward", "backend": "transformers", "path": str(tmp_path)}
+    told = check({"method": {"_target_": f"src.methods.{method}"}, "reward": node, "scorers": {"same": node}})
+    assert bool(told) == method.startswith("b2")
+
+
+def test_a_network_that_classifies_names_no_clip_and_that_is_not_the_trouble() -> None:
+    run = {"method": {"_target_": "src.methods.b2diffurl.module.B2DiffuRL"},
+           "reward": {"_target_": "src.rewards.clip.ClipReward", "backend": "transformers", "path": None}}
+    assert "names no CLIP" in check(run)[0]
+    assert check({**run, "model": {"_target_": "src.models.classifiers.network.Network"}}) == []

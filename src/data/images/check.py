@@ -2,30 +2,52 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from src.core.errors import UserError
-from src.data.images.folders import find_splits, split_problems
 from src.data.images.rules import option_problems
 from src.data.images.sources import how_to_fill, missing
+from src.data.images.splits import batch_problems, empty_problems, find_splits, split_problems
 
 Options = Mapping[str, Any]
 
 
-def picture_problems(target: str, data: Options) -> list[str]:
-    """Problems of the options of `target`; none if this is no set of pictures of ours."""
-    rules = _RULES.get(target)
-    return [] if rules is None else [*option_problems(data), *rules(data)]
+def picture_problems(target: str, data: Options, cfg: Options | None = None) -> list[str]:
+    """Problems of the options of `target`, in the run `cfg`; none if this is no set of pictures of ours."""
+    if target not in _RULES:
+        return []
+    problems = [*option_problems(data), *_RULES[target](data)]
+    return problems or (_batch_problems(data, cfg or {}) if target == _FOLDER else [])
 
 
 def _folder_problems(data: Options) -> list[str]:
-    names = {split: data.get(split, split) for split in ("train", "val", "test")}
     try:
-        return split_problems(find_splits(data["root"], names, data.get("val_share", 0.0)))
+        splits = _splits(data)
+        return split_problems(splits) or empty_problems(splits)
     except UserError as error:
         return [str(error)]
+
+
+def _splits(data: Options) -> dict[str, Path]:
+    names = {split: data.get(split, split) for split in ("train", "val", "test")}
+    return find_splits(data["root"], names, _shares(data))
+
+
+def _shares(data: Options) -> dict[str, float]:
+    return {split: data.get(f"{split}_share", 0.0) for split in ("val", "test")}
+
+
+def _batch_problems(data: Options, cfg: Options) -> list[str]:
+    """Only training needs a full batch. Devices that are not counted yet are one."""
+    size, trainer = (cfg.get("method") or {}).get("batch_size"), cfg.get("trainer") or {}
+    if not isinstance(size, int) or cfg.get("mode") != "train":
+        return []
+    counts = [trainer.get(name) for name in ("devices", "num_nodes")]
+    processes = math.prod(count if isinstance(count, int) and count > 0 else 1 for count in counts)
+    return batch_problems(_splits(data)["train"], _shares(data), size, processes)
 
 
 def _artist_problems(data: Options) -> list[str]:
@@ -44,9 +66,10 @@ def _source_problems(name: str) -> Callable[[Options], list[str]]:
     return problems
 
 
+_FOLDER = "src.data.images.folder.image_folder"
 _RULES: dict[str, Callable[[Options], list[str]]] = {
     "src.data.images.emoji.pictures.Emoji": _artist_problems,
-    "src.data.images.folder.image_folder": _folder_problems,
+    _FOLDER: _folder_problems,
     "src.data.images.torchvision_sets.Cifar10": _source_problems("cifar10"),
     "src.data.images.torchvision_sets.Cifar100": _source_problems("cifar100"),
     "src.data.images.torchvision_sets.FashionMnist": _source_problems("fashion_mnist"),

@@ -1,4 +1,5 @@
-"""`data=imagefolder | imagenet | tiny_imagenet`: folders train/, val/ and test/ with a folder of pictures per class."""
+"""`data=imagefolder | imagenet | tiny_imagenet`: folders train/, val/ and test/ with a folder of pictures per class, or
+one such folder, of which shares are held out."""
 
 from __future__ import annotations
 
@@ -19,13 +20,14 @@ def image_folder(
     name: str = "imagefolder",  # for the banner and exported models
     train: str = "train",  # folders below root
     val: str | None = "val",
-    test: str | None = "test",  # null, or not there: val is the test split, and val_share of train the validation
+    test: str | None = "test",  # null, or not there: test_share of train, or else val is the test split
     size: int = 224,  # side in pixels of what the network sees
     resize: int | None = None,  # pixels of the shorter side before the middle is cut out; null: 8/7 of size
     in_memory: bool = False,  # keep the scaled pictures on the device (3 * size^2 bytes each) instead of reading them
-    workers: int | None = None,  # processes that read pictures; null: one per core, at most 8
+    workers: int | None = None,  # processes that read pictures; null: one for each core of its share, at most 8
     on_unreadable: Literal["error", "skip"] = "error",  # skip: read all once at the start, leave out what is no picture
-    val_share: float = 0.0,  # of each class, held out of training for validation; 0: none
+    val_share: float = 0.0,  # of each class, held out of train for validation; 0: none
+    test_share: float = 0.0,  # of each class, held out of train to test with; 0: none
     split_seed: int = 0,  # of the choice of those; not the run's seed
     min_scale: float = 0.08,  # streamed: least share of the area that a random crop has
     jitter: float = 0.4,  # streamed: brightness, contrast and saturation change by up to this share; 0: not
@@ -37,12 +39,13 @@ def image_folder(
     std: list[float] = IMAGENET_STD,
 ) -> ImageData:
     """A folder of pictures. Raises UserError for numbers out of range; files are read by `load`."""
-    insist(option_problems({"size": size, "resize": resize, "val_share": val_share, "workers": workers, "fill": fill,
-                            "min_scale": min_scale, "jitter": jitter, "pad": pad, "cutout": cutout,
-                            "mean": mean, "std": std}))
+    insist(option_problems({"size": size, "resize": resize, "val_share": val_share, "test_share": test_share,
+                            "workers": workers, "fill": fill, "min_scale": min_scale, "jitter": jitter, "pad": pad,
+                            "cutout": cutout, "mean": mean, "std": std}))
     options = FolderOptions(root=root, name=name, train=train, val=val, test=test, size=size,
                             resize=size * 8 // 7 if resize is None else resize, val_share=val_share,
-                            split_seed=split_seed, on_unreadable=on_unreadable, mean=tuple(mean), std=tuple(std))
+                            test_share=test_share, split_seed=split_seed, on_unreadable=on_unreadable,
+                            mean=tuple(mean), std=tuple(std))
     if in_memory:
         return FolderMemory(options, pad=pad, flip=flip, cutout=cutout, fill=fill)
     return FolderStream(options, min_scale=min_scale, flip=flip, jitter=jitter, cutout=cutout, workers=workers)

@@ -14,7 +14,8 @@ class FolderMemory(MemoryData):
     """Read once, scaled and cropped to the middle; augmented like the small sets."""
 
     def __init__(self, options: FolderOptions, *, pad: int, flip: bool, cutout: int, fill: int) -> None:
-        super().__init__(pad=pad, flip=flip, cutout=cutout, val_share=options.val_share, split_seed=options.split_seed)
+        super().__init__(pad=pad, flip=flip, cutout=cutout, val_share=options.val_share, test_share=options.test_share,
+                         split_seed=options.split_seed)
         self.options, self.fill = options, fill
         self.name, self.mean, self.std = options.name, options.mean, options.std
 

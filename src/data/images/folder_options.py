@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from src.data.images.folders import Listing, find_splits, read_listings
+from src.data.images.folders import Listing
 from src.data.images.picture_files import OnUnreadable
+from src.data.images.splits import find_splits, read_listings
 from src.data.images.transforms import Transform, evaluation
 
 
@@ -21,20 +22,27 @@ class FolderOptions:
     size: int
     resize: int
     val_share: float
+    test_share: float
     split_seed: int
     on_unreadable: OnUnreadable
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
+    @property
+    def shares(self) -> dict[str, float]:
+        """Of train, held out as another split."""
+        return {"val": self.val_share, "test": self.test_share}
+
     def read(self) -> tuple[list[str], dict[str, Listing]]:
         """Classes and pictures of each split. Raises UserError."""
         names = {"train": self.train, "val": self.val, "test": self.test}
-        return read_listings(find_splits(self.root, names, self.val_share))
+        return read_listings(find_splits(self.root, names, self.shares))
 
     def evaluation(self) -> Transform:
         """How pictures are brought to one size where there is no augmentation."""
         return evaluation(self.size, self.resize)
 
     def __str__(self) -> str:
-        held = f", {self.val_share:.0%} of training held out" if self.val_share else ""
+        shares = [f"{share:.0%} for {split}" for split, share in self.shares.items() if share]
+        held = f", of training held out: {', '.join(shares)}" if shares else ""
         return f"{self.name} in {self.root}{held}, {self.size} x {self.size}"

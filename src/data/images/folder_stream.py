@@ -13,11 +13,12 @@ from src.data.images.folders import Listing
 from src.data.images.holdout import hold_out, without
 from src.data.images.normalise import Normaliser
 from src.data.images.order import Order, deal
-from src.data.images.picture_files import as_array, cores, each_picture, open_or_refuse
+from src.data.images.picture_files import as_array, each_picture, open_or_refuse
 from src.data.images.rules import insist, option_problems
 from src.data.images.stream import PictureFiles, Stream
 from src.data.images.stream_loader import PLAIN, StreamLoader
 from src.data.images.transforms import training
+from src.data.images.workers import MOST, per_process
 
 
 class FolderStream(ImageData):
@@ -28,10 +29,10 @@ class FolderStream(ImageData):
     def __init__(self, options: FolderOptions, *, min_scale: float, flip: bool, jitter: float, cutout: int,
                  workers: int | None) -> None:
         insist(option_problems({"min_scale": min_scale, "jitter": jitter, "cutout": cutout, "workers": workers,
-                                "val_share": options.val_share}))
+                                "val_share": options.val_share, "test_share": options.test_share}))
         self.options, self.cutout = options, cutout
         self.min_scale, self.flip, self.jitter = min_scale, flip, jitter
-        self.workers = min(cores(), 8) if workers is None else workers
+        self.workers = workers
         self.name, self.size, self.mean, self.std = options.name, options.size, options.mean, options.std
         self.device: torch.device | None = None
         self._rows: dict[str, tuple[str, Tensor]] = {}  # split: whose files, and the numbers of its pictures in them
@@ -42,31 +43,34 @@ class FolderStream(ImageData):
                  f"colour jitter {self.jitter}" if self.jitter else "",
                  f"cutout of {self.cutout} px" if self.cutout else ""]
         how = ", ".join(filter(None, parts))
-        return f"{self.options}, read by {self.workers} workers; augmented by {how}"
+        workers = f"a worker for each core, at most {MOST}" if self.workers is None else f"{self.workers} workers"
+        return f"{self.options}, read by {workers}; augmented by {how}"
 
     def load(self, device: torch.device) -> None:
         """See `ImageData.load`. Reads the names of the files; with on_unreadable=skip also every picture, once."""
         device = torch.device(device)
         if self.device == device:
             return
+        workers = per_process() if self.workers is None else self.workers  # all ranks come here, but one may fail below
         self.classes, listings = self.options.read()
         self._labels = {split: torch.tensor(listing.labels) for split, listing in listings.items()}
         self.labels = self._labels["train"]
         bad = {split: self._unreadable(listing) for split, listing in listings.items()}
-        self.candidates, held = hold_out(self.labels, self.options.val_share, self.options.split_seed, bad["train"])
+        self.candidates, held = hold_out(self.labels, self.options.shares, self.options.split_seed, bad["train"])
         self._rows = {split: (split, without(len(labels), [] if split == "train" else bad[split]))
                       for split, labels in self._labels.items()}
-        if len(held):
-            self._rows["val"] = ("train", held)
+        self._rows |= {split: ("train", rows) for split, rows in held.items()}
         self.fingerprint = fingerprint.of_names(listings["train"].files, self.labels, self.classes)
-        self._open(listings, device)
+        self._open(listings, device, workers)
 
-    def _open(self, listings: dict[str, Listing], device: torch.device) -> None:
-        """Two sets of workers, for training and for evaluation: one may begin before the other has ended."""
+    def _open(self, listings: dict[str, Listing], device: torch.device, workers: int) -> None:
+        """Two sets of workers, for training and for evaluation: one may begin before the other has ended. Those of an
+        evaluation end with it, so that they do not stand beside the others."""
         self.files = {split: listing.paths() for split, listing in listings.items()}
         pictures = PictureFiles(self.files, train=training(self.size, self.min_scale, self.flip, self.jitter),
                                 evaluation=self.options.evaluation())
-        self._train, self._eval = (Stream(pictures, workers=self.workers, pin=device.type == "cuda") for _ in range(2))
+        self._train, self._eval = (Stream(pictures, workers=workers, pin=device.type == "cuda", stay=stay)
+                                   for stay in (True, False))
         self.normalise = Normaliser(self.size, mean=self.mean, std=self.std, device=device)
         self.device = device
 

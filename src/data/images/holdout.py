@@ -1,34 +1,38 @@
-"""Holding samples out of training for validation."""
+"""Holding samples out of training, to validate and to test with."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from src.core.errors import UserError
 from src.data.images.chance import generator
+from src.data.images.rules import held
 
 
-def hold_out(labels: Tensor, share: float, seed: int, unusable: Sequence[int] = ()) -> tuple[Tensor, Tensor]:
-    """(trained, held): sorted base indices, `held` being about `share` of each class; one sample at least is trained.
+def hold_out(labels: Tensor, shares: Mapping[str, float], seed: int,
+             unusable: Sequence[int] = ()) -> tuple[Tensor, dict[str, Tensor]]:
+    """(trained, held): sorted base indices; `held` has those of each split with a share, of each class about as much.
 
-    `labels` [N]. The choice depends on `seed` alone; `unusable` samples are then left out of both. Raises UserError if
-    the share holds nothing out.
+    `labels` [N]. The choice depends on `seed` alone, that of the test split not on the other share; `unusable` samples
+    are then left out of all. Raises UserError if a share holds nothing out.
     """
-    held = []
-    for kind in range(int(labels.max()) + 1 if share else 0):
+    chosen: dict[str, list[int]] = {split: [] for split, share in shares.items() if share}
+    for kind in range(int(labels.max()) + 1 if chosen else 0):
         members = (labels == kind).nonzero()[:, 0]
-        count = min(round(share * len(members)), len(members) - 1)
-        shuffled = torch.randperm(len(members), generator=generator(seed, kind, "hold out"))
-        held.append(members[shuffled[:max(count, 0)]])
-    chosen = torch.cat(held).tolist() if held else []
-    if share and not chosen:
-        raise UserError(f"data.val_share={share}: holds nothing out of {len(labels)} samples",
-                        "of each class, this share is held out for validation", "raise it, or set it to 0")
-    trained = without(len(labels), [*chosen, *unusable])
-    return trained, torch.tensor(sorted(set(chosen) - set(unusable)), dtype=torch.long)
+        shuffled = members[torch.randperm(len(members), generator=generator(seed, kind, "hold out"))].tolist()
+        for split, count in held(len(members), shares).items():
+            if split in chosen:  # from either end, so that they never meet
+                chosen[split] += shuffled[:count] if split == "val" else shuffled[len(shuffled) - count:]
+    for split, rows in chosen.items():
+        if not rows:
+            raise UserError(f"data.{split}_share={shares[split]}: holds nothing out of {len(labels)} samples",
+                            "of each class, this share is held out of training", "raise it, or set it to 0")
+    trained = without(len(labels), [*(row for rows in chosen.values() for row in rows), *unusable])
+    return trained, {split: torch.tensor(sorted(set(rows) - set(unusable)), dtype=torch.long)
+                     for split, rows in chosen.items()}
 
 
 def without(count: int, dropped: Sequence[int]) -> Tensor:

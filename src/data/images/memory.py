@@ -38,14 +38,16 @@ class _Split:
 
 
 class MemoryData(ImageData):
-    """Subclasses say what they are and `read` their pictures. Train's share `val_share` is held out as "val"."""
+    """Subclasses say what they are and `read` their pictures. Shares of train are held out as "val" and "test"."""
 
     fill = 0  # 0 to 255: the background, which padding shows too
 
-    def __init__(self, *, pad: int, flip: bool, cutout: int, val_share: float = 0.0, split_seed: int = 0) -> None:
-        insist(option_problems({"pad": pad, "cutout": cutout, "val_share": val_share}))
+    def __init__(self, *, pad: int, flip: bool, cutout: int, val_share: float = 0.0, test_share: float = 0.0,
+                 split_seed: int = 0) -> None:
+        insist(option_problems({"pad": pad, "cutout": cutout, "val_share": val_share, "test_share": test_share}))
         self.augmentation = Augmentation(pad, flip, cutout)
         self.val_share, self.split_seed = val_share, split_seed
+        self.shares = {"val": val_share, "test": test_share}
         self._device: torch.device | None = None
         self._splits: dict[str, _Split] = {}
 
@@ -64,11 +66,11 @@ class MemoryData(ImageData):
         train = read["train"]
         self.size, self.channels = train.pixels.shape[1], train.pixels.shape[3]
         self.labels = train.labels
-        self.candidates, held = hold_out(self.labels, self.val_share, self.split_seed, train.unusable)
+        self.candidates, held = hold_out(self.labels, self.shares, self.split_seed, train.unusable)
         self.fingerprint = self._fingerprint(train)
         self._splits = {name: self._stored(name, split, device) for name, split in read.items()}
-        if len(held):
-            self._splits["val"] = _Split(self._splits["train"].store, held, self.labels[held])
+        for split, rows in held.items():
+            self._splits[split] = _Split(self._splits["train"].store, rows, self.labels[rows])
         self._labels = self.labels.to(device)
         self._device = device
 

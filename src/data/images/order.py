@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from src.core.errors import UserError
 from src.data.images.chance import generator
+from src.data.images.rules import batch_problem, insist
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,7 @@ def epoch_order(candidates: Tensor, *, labels: Tensor, batch_size: int, seed: in
     the same samples for any number of processes of the same total. Raises UserError for fewer samples than a batch.
     """
     whole = batch_size * world
-    if len(candidates) < whole:
-        processes = f" on {world} processes" if world > 1 else ""
-        raise UserError(f"batch_size={batch_size}{processes}: there are only {len(candidates)} samples to train on",
-                        "an epoch needs one full batch", f"set it to {max(len(candidates) // world, 1)} or less")
+    insist(batch_problem(batch_size, world, len(candidates)))
     chance = generator(seed, epoch, "order")
     shuffled = candidates[torch.randperm(len(candidates), generator=chance)]
     if drop_last:

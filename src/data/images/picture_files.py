@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +12,8 @@ from PIL import Image
 
 from src.core.console import warn
 from src.core.errors import UserError
+from src.data.images.decoding import as_rgb
+from src.data.images.workers import cores
 
 OnUnreadable = Literal["error", "skip"]
 T = TypeVar("T")
@@ -23,10 +24,10 @@ class Unreadable(Exception):
 
 
 def open_picture(file: Path) -> Image.Image:
-    """The whole picture in RGB. Raises Unreadable."""
+    """The whole picture, upright and in RGB. Raises Unreadable."""
     try:
         with Image.open(file) as opened:
-            return opened.convert("RGB")
+            return as_rgb(opened)
     except Exception as error:  # a decoder may raise anything over a damaged file
         raise Unreadable(f"{file}: {_reason(error, file)}") from error
 
@@ -50,11 +51,6 @@ def refuse(told: str) -> UserError:
                      "mend or remove it, or leave such files out with data.on_unreadable=skip")
 
 
-def cores() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def each_picture(files: Sequence[Path], make: Callable[[Image.Image], T],
                  on_unreadable: OnUnreadable) -> Iterator[tuple[int, T | None]]:
     """(place, what `make` makes of the picture) of each file, read by a thread per core; None for one that cannot be
@@ -66,7 +62,7 @@ def each_picture(files: Sequence[Path], make: Callable[[Image.Image], T],
             return error
 
     bad: list[Unreadable] = []
-    with ThreadPoolExecutor(cores()) as pool:
+    with ThreadPoolExecutor(len(cores())) as pool:
         for first in range(0, len(files), 1024):  # not all at once: what was made may be large
             for place, made in enumerate(pool.map(attempt, files[first:first + 1024]), first):
                 if isinstance(made, Unreadable):

@@ -36,14 +36,15 @@ class PictureFiles(Dataset):
 
 
 class Stream:
-    """Worker processes that live as long as this object, whatever they are asked for. One epoch at a time."""
+    """Worker processes, whatever they are asked for. One epoch at a time."""
 
-    def __init__(self, pictures: PictureFiles, *, workers: int, pin: bool) -> None:
-        """`pin`: batches come in pinned memory, for copies to a GPU that nothing waits for."""
+    def __init__(self, pictures: PictureFiles, *, workers: int, pin: bool, stay: bool) -> None:
+        """`pin`: batches come in pinned memory, for copies to a GPU that nothing waits for. `stay`: the workers live as
+        long as this object, not as long as an epoch."""
         self._keys: list[list[Key]] = []
         # The loader draws a seed for its workers; a generator of its own leaves the process's one untouched.
         self._loader = DataLoader(pictures, batch_sampler=self._keys, num_workers=workers, collate_fn=_collate,
-                                  pin_memory=pin, persistent_workers=workers > 0,
+                                  pin_memory=pin, persistent_workers=stay and workers > 0,
                                   generator=torch.Generator().manual_seed(0))
 
     def __call__(self, batches: Sequence[Sequence[Key]]) -> Iterator[Tensor]:

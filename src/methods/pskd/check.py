@@ -9,6 +9,7 @@ from typing import Any
 from src.core import compiler
 from src.core.check import length, shares_weights
 from src.core.errors import describe
+from src.methods.pskd import parts
 
 # option -> (smallest, largest, whether the smallest / largest themselves are allowed, a hint)
 Range = tuple[float, float, bool, bool, str]
@@ -43,7 +44,7 @@ def check(cfg: dict[str, Any]) -> list[str]:
     loss = method.get("loss") or {}
     found = [text for name, rule in METHOD.items() for text in _range("method", name, method.get(name), rule)]
     found += [text for name, rule in LOSS.items() for text in _range("method.loss", name, loss.get(name), rule)]
-    found += _parts(method) + _milestones(method) + _mixing(method, loss)
+    found += parts.problems(cfg) + _milestones(method) + _mixing(method, loss)
     found += compiler.problems("method.compile", method.get("compile"), (cfg.get("trainer") or {}).get("accelerator"))
     found += _graphs(method, cfg.get("trainer") or {}) + _nesterov(method) + length(cfg, "epochs") + _precision(cfg)
     return found + _modes(cfg) + _devices(cfg)
@@ -60,17 +61,6 @@ def _range(where: str, name: str, value: Any, rule: Range) -> list[str]:
     words = [f"{'at least' if with_least else 'above'} {least:g}"]
     words += [f"{'at most' if with_most else 'below'} {most:g}"] if most < math.inf else []
     return [describe(f"{where}.{name}={value}", f"must be {' and '.join(words)}", hint)]
-
-
-def _parts(method: dict[str, Any]) -> list[str]:
-    """Model and data must be there, and be a classifier's."""
-    found = []
-    for key, package, fix in (("model", "src.models.classifiers.", "model=small_preact_resnet"),
-                              ("data", "src.data.images.", "data=emoji")):
-        target = (method.get(key) or {}).get("_target_")
-        if target is None or (target.startswith("src.") and not target.startswith(package)):
-            found.append(describe(f"{key}={target}", f"a classifier needs {key} of its kind", f"choose {fix}"))
-    return found
 
 
 def _milestones(method: dict[str, Any]) -> list[str]:

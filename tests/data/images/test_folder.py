@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from src.data.check import check
 from src.data.images.folder import image_folder
 
 
-def problems(root: Path | str, **options) -> list[str]:
-    """Those of the static check."""
-    return check({"data": {"_target_": "src.data.images.folder.image_folder", "root": str(root), **options}})
+def problems(root: Path | str, run: dict | None = None, **options) -> list[str]:
+    """Those of the static check; `run` is what stands beside the data."""
+    return check({"data": {"_target_": "src.data.images.folder.image_folder", "root": str(root), **options},
+                  **(run or {})})
 
 
 def loaded(root: Path, **options):
@@ -84,7 +86,9 @@ def test_missing_folders(picture_folder, tmp_path: Path) -> None:
     assert "no such folder" in problems("/nowhere/at/all")[0]
     assert "no folder train" in problems(tmp_path)[0]
     root = picture_folder(("train",))
-    assert "neither a folder val nor test" in problems(root)[0]
+    assert "there is no folder val or test in it: there is nothing to test with. Hold" in problems(root)[0]
+    (null,) = problems(root, val=None, test=None)
+    assert "data.val and data.test are null: there is nothing to test with" in null and "None" not in null
     (root / "val").mkdir()
     assert "has no class folders" in problems(root)[0]
     with pytest.raises(UserError, match="has no class folders"):
@@ -95,13 +99,76 @@ def test_missing_folders(picture_folder, tmp_path: Path) -> None:
 def test_splits_and_classes_without_pictures(picture_folder) -> None:
     root = picture_folder(("train", "val"), count=1)
     (root / "train" / "dog" / "0.png").unlink()
+    assert "train/dog has no pictures: " in problems(root)[0]
     with pytest.raises(UserError, match="dog has no pictures"):
         loaded(root)
     root = picture_folder(("train", "val"), count=1)
     for file in (root / "val").rglob("*.png"):
         file.unlink()
+    assert "val has no pictures (.jpg, " in problems(root)[0]
     with pytest.raises(UserError, match=r"val has no pictures"):
         loaded(root)
+
+
+def test_one_class_is_refused(picture_folder) -> None:
+    root = picture_folder(classes=("cat",))
+    (found,) = problems(root)
+    assert "train has one class folder, cat: a classifier tells two classes or more apart" in found
+    with pytest.raises(UserError, match="two classes"):
+        loaded(root)
+
+
+@pytest.mark.parametrize(("batch_size", "devices", "share", "told"), [
+    (12, 1, 0.0, None), (13, 1, 0.0, "method.batch_size=13: there are only 12 pictures to train on"),
+    (9, 1, 0.25, None),
+    (10, 1, 0.25, "only 9 pictures to train on: an epoch needs one full batch. Set it to 9 or less"),
+    (6, 2, 0.0, None), (7, 2, 0.0, "method.batch_size=7 on 2 processes: "), (12, "auto", 0.0, None),
+])
+def test_a_batch_larger_than_the_training_set(picture_folder, batch_size: int, devices, share: float,
+                                              told: str | None) -> None:
+    root = picture_folder(count=4)  # of each of three classes
+    run = {"mode": "train", "method": {"batch_size": batch_size}, "trainer": {"devices": devices, "num_nodes": 1}}
+    found = problems(root, run, val_share=share)
+    assert (found == []) if told is None else (len(found) == 1 and told in found[0])
+    assert problems(root, {**run, "mode": "eval"}, val_share=share) == []
+
+
+def test_a_plain_folder_of_classes_is_split_by_shares(picture_folder) -> None:
+    root = picture_folder(("all",), count=10) / "all"
+    (told,) = problems(root)
+    assert "no folder train" in told and "train/<class>/ and val/<class>/" in told
+    assert "(cat, dog, eel) as classes" in told and "data.train=. data.test_share=0.2 data.val_share=0.1" in told
+    plain = {"train": ".", "val_share": 0.1, "test_share": 0.2}
+    assert problems(root, **plain) == []
+    found = [loaded(root, **plain, in_memory=in_memory) for in_memory in (False, True)]
+    for data in found:
+        assert [data.size_of(split) for split in ("train", "val", "test")] == [21, 3, 6]
+        order = data.order(0, seed=0, batch_size=7)
+        trained = {tuple(picture.flatten().tolist()) for picture in data.pictures("train", order.index.tolist())}
+        held = {tuple(picture.flatten().tolist()) for split, count in (("val", 3), ("test", 6))
+                for picture in data.pictures(split, list(range(count)))}
+        assert len(trained) == 21 and len(held) == 9 and not trained & held
+        (batch,) = data.eval_loader("test", batch_size=6)
+        assert batch.labels.tolist() == [0, 0, 1, 1, 2, 2]
+    assert (found[0].pictures("test", [0, 3]) == found[1].pictures("test", [0, 3])).all()
+
+
+def test_the_split_does_not_hang_on_the_file_systems_order(picture_folder, monkeypatch) -> None:
+    root = picture_folder(("all",), count=10) / "all"
+    plain = {"train": ".", "test_share": 0.3, "in_memory": True}
+    before, walk = loaded(root, **plain), os.walk
+    monkeypatch.setattr(os, "walk", lambda *args, **options: [
+        (place, folders, files[::-1]) for place, folders, files in walk(*args, **options)])
+    after = loaded(root, **plain)
+    assert after.fingerprint == before.fingerprint and after.candidates.tolist() == before.candidates.tolist()
+
+
+def test_one_thing_to_test_with_is_enough(picture_folder) -> None:
+    root = picture_folder(("train", "val", "test"))
+    assert "data.test_share=0.2: " in problems(root, test_share=0.2)[0]
+    assert "data.test_share=0.5: together" in problems(root, test=None, val_share=0.5, test_share=0.5)[0]
+    data = loaded(root, test=None, test_share=0.25)  # val stays for validation
+    assert [data.size_of(split) for split in ("train", "val", "test")] == [9, 12, 3]
 
 
 @pytest.mark.parametrize(("options", "told"), [

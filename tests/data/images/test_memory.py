@@ -24,16 +24,29 @@ def test_held_out_samples_keep_the_numbers_of_the_base(toy) -> None:
 
 def test_the_share_is_of_each_class_and_does_not_move() -> None:
     labels = torch.tensor([0] * 100 + [1] * 10 + [2] * 1).repeat_interleave(1)
-    trained, held = hold_out(labels, 0.2, 0)
+    trained, found = hold_out(labels, {"val": 0.2}, 0)
+    held = found["val"]
     assert labels[held].bincount(minlength=3).tolist() == [20, 2, 0]
     assert torch.cat([trained, held]).sort().values.tolist() == list(range(111))
-    assert torch.equal(held, hold_out(labels, 0.2, 0)[1]) and not torch.equal(held, hold_out(labels, 0.2, 1)[1])
+    again, other = (hold_out(labels, {"val": 0.2}, seed)[1]["val"] for seed in (0, 1))
+    assert torch.equal(held, again) and not torch.equal(held, other)
+
+
+@pytest.mark.parametrize("val", [0.0, 0.2, 0.5])
+def test_the_test_share_does_not_depend_on_the_other_and_they_never_meet(val: float) -> None:
+    labels = torch.tensor([0] * 40 + [1] * 10 + [2] * 2)
+    trained, held = hold_out(labels, {"val": val, "test": 0.5}, 0)
+    assert torch.equal(held["test"], hold_out(labels, {"test": 0.5}, 0)[1]["test"])
+    assert labels[held["test"]].bincount().tolist() == [20, 5, 1]
+    assert torch.cat([trained, *held.values()]).sort().values.tolist() == list(range(52))
+    assert labels[trained].bincount(minlength=3).min() >= 1
 
 
 def test_unusable_samples_are_in_neither_part() -> None:
     labels = torch.zeros(50, dtype=torch.long)
-    _, plain = hold_out(labels, 0.5, 0)
-    trained, held = hold_out(labels, 0.5, 0, unusable=[3, int(plain[0])])
+    plain = hold_out(labels, {"val": 0.5}, 0)[1]["val"]
+    trained, found = hold_out(labels, {"val": 0.5}, 0, unusable=[3, int(plain[0])])
+    held = found["val"]
     assert held.tolist() == [index for index in plain[1:].tolist() if index != 3]
     assert set(trained.tolist()) | set(held.tolist()) == set(range(50)) - {3, int(plain[0])}
 

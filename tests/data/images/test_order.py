@@ -94,7 +94,7 @@ def test_drop_last_leaves_the_incomplete_batch_out() -> None:
 
 
 def test_fewer_samples_than_a_batch() -> None:
-    with pytest.raises(UserError, match=r"batch_size=64 on 2 processes: there are only \d+ samples.*or less"):
+    with pytest.raises(UserError, match=r"batch_size=64 on 2 processes: there are only 112 pictures.* 56 or less"):
         orders(2, 64)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from src.core import plan
+from src.core.errors import Problems
 from src.methods.pskd.check import LOSS, METHOD, check
 
 GOOD = {
@@ -45,8 +47,8 @@ def test_every_number_of_the_loss_has_a_least_value(name: str) -> None:
     ("CS-KD compares", {"mixing": "mixup", "loss": {"_target_": "src.methods.pskd.losses.cskd.CSKD", "memory": None}}),
     ("method.milestones", {"milestones": [0.75, 0.5]}), ("method.milestones", {"milestones": [150, 225]}),
     ("trainer.max_epochs=9", {"top": {"trainer": {"max_epochs": 9}}}), ("mode=sample", {"top": {"mode": "sample"}}),
-    ("data=src.data.shape_prompts", {"data": {"_target_": "src.data.shape_prompts.ShapePrompts"}}),
-    ("model=None", {"model": {}}),
+    ("data=shape_prompts: ", {"data": {"_target_": "src.data.shape_prompts.ShapePrompts"}}),
+    ("model=none: ", {"model": {}}),
     ("method.compile=graphs", {"compile": "graphs", "top": {"trainer": {"accelerator": "cpu"}}}),
     ("accumulate_grad_batches=2", {"compile": "graphs", "top": {"trainer": {"accumulate_grad_batches": 2}}}),
     ("trainer.precision=bf16-true", {"top": {"trainer": {"precision": "bf16-true"}}}),
@@ -63,6 +65,25 @@ def test_a_snapshot_serves_mixed_pictures_of_every_batch() -> None:
 
 def test_values_of_a_wrong_type_are_left_to_the_type_check() -> None:
     assert messages(lr="fast", epochs=300, milestones="late", loss={"alpha": "much"}) == []
+
+
+@pytest.mark.parametrize(("given", "told"), [
+    ("reward=clip", "reward=clip: a classifier trains on labels, it asks no reward. Leave it out, or take method=b2d"),
+    ("reward=jpeg_compressibility", "reward=jpeg_compressibility: "), ("objective=dpok", "objective=dpok: "),
+    ("scorers=laion", "scorers (clip_vit_b32_laion): "), ("measures=tiny_sd", "measures (clip, verifier, kl): "),
+    ("model=sd15", "model=sd15: a classifier is trained here, and this is no network that classifies"),
+    ("data=animals", "data=animals: a classifier is trained here"),
+])
+def test_what_a_classifier_has_no_use_for_is_told_alone(given: str, told: str) -> None:
+    with pytest.raises(Problems) as caught:
+        plan.check_only(["method=pskd", given])
+    (found,) = caught.value.problems
+    assert found.startswith(told)
+
+
+@pytest.mark.parametrize("method", ["pskd", "crossentropy", "crossentropy_scaled", "label_smoothing", "cskd", "tfkd"])
+def test_a_classifiers_own_defaults_have_nothing_to_refuse(method: str) -> None:
+    plan.check_only([f"method={method}"])
 
 
 def test_weights_are_not_shared_among_devices() -> None:

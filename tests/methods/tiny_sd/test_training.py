@@ -7,6 +7,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from src.core import plan
+from src.core.errors import Problems
 from src.data import shapes
 from src.methods.tiny_sd.clip import ClipTraining, change_one, relatives
 from src.methods.tiny_sd.verifier import spoil
@@ -18,6 +20,17 @@ PARTS = {
     "autoencoder": ("diffusion_pytorch_model.safetensors", "test/psnr"),
     "unet": ("unet/diffusion_pytorch_model.safetensors", "test/noise_mse"),
 }
+
+
+@pytest.mark.parametrize(("given", "told"), [
+    ("reward=clip", "reward=clip: this training asks no reward"),
+    ("model=sd15", "model=sd15: this training asks no model"),
+    ("scorers=tiny_sd", "scorers (clip, verifier): "), ("objective=dpok", "objective=dpok: ")])
+def test_what_no_part_has_a_use_for_is_told_alone(given: str, told: str) -> None:
+    with pytest.raises(Problems) as caught:
+        plan.check_only(["method=tiny_clip", given])
+    (found,) = caught.value.problems
+    assert found.startswith(told)
 
 
 LONG = [pytest.param(part, marks=pytest.mark.slow) for part in ("verifier", "autoencoder")]
