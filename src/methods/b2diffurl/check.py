@@ -57,15 +57,15 @@ def check(cfg: dict[str, Any]) -> list[str]:
 
 def _parts(method: dict) -> list[str]:
     """A part that was switched off (`data=none`) is an empty node."""
+    if str((method.get("model") or {}).get("_target_")).startswith("src.models.classifiers."):
+        return [describe(f"model={method['model'].get('name')}", "B2-DiffuRL trains a Stable Diffusion, this is a "
+                         "classifier", "add method=pskd, or choose model=tiny_sd")]  # which brings the data along
     groups = {"model": "model", "prompts": "data", "reward": "reward", "objective": "objective"}
     missing = [group for name, group in groups.items() if name in method and not method[name]]
     found = [describe(f"{group}=none", "this method cannot do without it", f"choose {group}=...") for group in missing]
     if str((method.get("prompts") or {}).get("_target_")).startswith("src.data.images."):
         found.append(describe("data", "B2-DiffuRL trains on prompts, these are labelled pictures",
                               "add method=pskd, or choose data=shapes"))
-    if str((method.get("model") or {}).get("_target_")).startswith("src.models.classifiers."):
-        found.append(describe(f"model={method['model'].get('name')}", "B2-DiffuRL trains a Stable Diffusion, this is a "
-                              "classifier", "add method=pskd, or choose model=tiny_sd"))
     return found
 
 
