@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from src.core import atomic, console, environment, peers, quiet, resume, runfolder, signals, slurm
 from src.core.errors import FAILED_RUN, UserError
 from src.core.plan import Plan
+from src.core.quoting import typed
 from src.core.results import Results, Status, read
 from src.core.resume import key
 
@@ -99,7 +100,7 @@ class _Run:
         if self.folder.is_open and not began and error.exit_code != FAILED_RUN:
             self._close_loggers()
             self.folder.undo()
-        if self._wants_traceback():
+        if os.environ.get(SHOW_TRACEBACK):
             traceback.print_exc()
         console.fail(error, from_any=True)
         if began or error.exit_code == FAILED_RUN:
@@ -127,7 +128,7 @@ class _Run:
             log.write_text("".join(traceback.format_exception(error)))
         except OSError:
             traceback.print_exception(error)
-        if self._wants_traceback():
+        if os.environ.get(SHOW_TRACEBACK) or self.plan.choices.get("debug"):
             traceback.print_exception(error)
         reason = str(error).strip().splitlines()
         console.fail(UserError(type(error).__name__, reason[0] if reason else "no message",
@@ -146,7 +147,7 @@ class _Run:
 
     def _say_how_to_continue(self) -> None:
         if (self.plan.folder / "metrics.json").is_file() and self.plan.cfg["mode"] == "train":
-            console.note(f"Continue with: python -m src.run resume={runfolder.short(self.plan.folder)}")
+            console.note(f"Continue with: python -m src.run {typed('resume', runfolder.short(self.plan.folder))}")
 
     def _on_loss(self, what: str) -> None:
         """Another process has ended while this one waits for it, and cannot be woken up."""
@@ -156,9 +157,6 @@ class _Run:
     def _close_loggers(self) -> None:
         if self.work is not None:
             _best_effort("closing the loggers", self.work.close)
-
-    def _wants_traceback(self) -> bool:
-        return bool(os.environ.get(SHOW_TRACEBACK) or self.plan.choices.get("debug"))
 
 
 def _queued_again(code: int) -> int:
