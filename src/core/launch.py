@@ -24,8 +24,7 @@ SHOW_TRACEBACK = "B2_TRACEBACK"
 def launch(plan: Plan) -> int:
     """Carry the plan out and return the exit code: 0, 1 (failed), 2 (bad input), 130, 138, 140 or 143 (stopped)."""
     if plan.finished:
-        console.note(f"{runfolder.short(plan.folder)}: finished already, by this job before it was queued again.")
-        return 0
+        return _say_finished(plan)
     run = _Run(plan)
     if not console.is_main_process():
         peers.follow_parent()
@@ -35,7 +34,7 @@ def launch(plan: Plan) -> int:
         finally:
             run.folder.close()
             os.environ.pop(runfolder.ENV, None)
-        return _queued_again(code) if slurm.job() else code
+        return slurm.queued_again(code) if slurm.job() else code
 
 
 class _Run:
@@ -159,19 +158,12 @@ class _Run:
             _best_effort("closing the loggers", self.work.close)
 
 
-def _queued_again(code: int) -> int:
-    """The exit code in a SLURM job; one that was warned or is preempted is queued again by its main process.
-
-    The other processes end well: srun would end the main one as soon as another has failed, maybe while it asks.
-    """
-    warned, moved, ended = (128 + signum for signum in (signals.REQUEUE, signals.MOVE, signals.END))
-    if code not in (warned, moved, ended):
-        return code
-    if not console.is_main_process():
-        return 0
-    if code == warned or (code == ended and slurm.is_preempted()):
-        slurm.requeue()
-    return code
+def _say_finished(plan: Plan) -> int:
+    place = runfolder.short(plan.folder)
+    console.note(f"{place}: finished already; its figures are in {place / 'metrics.json'}")
+    if plan.cfg["mode"] == "train":
+        console.note(f"Evaluate it again with: python -m src.run mode=eval {typed('ckpt', place)}")
+    return 0
 
 
 def _lasts(override: str) -> bool:

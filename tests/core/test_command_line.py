@@ -40,6 +40,8 @@ WRONG = {
     "target's module": (["method._target_=tests.core.toys.Toy"], "there is no module tests.core.toys"),
     "target's name": (["method._target_=tests.core.toy.Toi"], "has no Toi"),
     "interpolation": (["name=${nothing}"], "nothing"),
+    "checkpoint of a training": (["ckpt=latest"],
+                                 "ckpt=latest: is for mode=eval, mode=protocol and mode=sample. To go"),
     "checkpoint": (["mode=eval", "ckpt=nowhere"], "ckpt=nowhere: there is no such file or run folder"),
 }
 
