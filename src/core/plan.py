@@ -13,6 +13,7 @@ from src.core import checkpoint_files, console, rendezvous, results, resume, run
 from src.core.check import check
 from src.core.compose import Composed, compose, plain
 from src.core.errors import Problems, UserError
+from src.core.origin import Origin
 from src.core.states import State, found, run_of
 
 
@@ -62,14 +63,14 @@ def make(overrides: Sequence[str], roots: Sequence[Path] = (), argv: Sequence[st
     place = folder or _fresh_folder(composed, given)
     ours = folder is not None or (asked["mode"] != "train" and resume.has_evaluated(place, command))
     finished = finished or (folder is None and ours and _is_finished(place))
-    return _checked(composed, ours, Plan({}, composed.choices, given, place, command, folder is not None, checkpoint,
-                                         finished, tuple(compared)))
+    return _checked(composed, roots, ours, Plan({}, composed.choices, given, place, command, folder is not None,
+                                                checkpoint, finished, tuple(compared)))
 
 
 def check_only(overrides: Sequence[str], roots: Sequence[Path] = (), sweep: bool = False) -> None:
     """Raise ``UserError`` if the run, or the first run of a sweep, cannot be made."""
     composed = compose(overrides, roots, sweep)
-    check(_resolved(composed), composed.problems)
+    check(_resolved(composed), composed.problems, Origin(composed, overrides, roots))
 
 
 def _asked(composed: Composed) -> dict[str, Any]:
@@ -87,11 +88,11 @@ def _resolved(composed: Composed) -> dict[str, Any]:
         raise Problems([*composed.problems, *error.lines()]) from error
 
 
-def _checked(composed: Composed, ours: bool, plan: Plan) -> Plan:
+def _checked(composed: Composed, roots: Sequence[Path], ours: bool, plan: Plan) -> Plan:
     """``ours``: what the folder holds is this command's own."""
     composed.cfg.run_dir = str(plan.folder)
     cfg = _resolved(composed)
-    check(cfg, composed.problems)
+    check(cfg, composed.problems, Origin(composed, plan.overrides, roots))
     rendezvous.check()
     if console.is_main_process():
         runfolder.check_writable(plan.folder)

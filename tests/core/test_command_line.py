@@ -24,6 +24,19 @@ WRONG = {
     "list for a mapping": (["callbacks.checkpoint=[1]"], "Write callbacks.checkpoint.every_n_epochs=... or"),
     "quotes in a mapping": (["callbacks.checkpoint={'mode': min}"], "none around its keys: 'key={name: value}'"),
     "colon for =": (["method.lr:1"], "Join a key and its value by =: key=value"),
+    "infinite": (["method.lr=inf"], "method.lr=inf: must be a finite number"),
+    "whole number with an exponent": (["method.width=1e3"], "must be a whole number (int). Write method.width=1000"),
+    "value for a mapping": (["method.shape=5"], "mapping or null. Its keys are kind, size; write method.shape.size=3"),
+    "value that is needed": (["data=imagefolder"], "data.root=???: needs a value. Add data.root=<the folder that"),
+    "no devices": (["trainer.devices=0"], "trainer.devices=0: on a CPU it is the number of processes, 1 or more"),
+    "too many processes": (["trainer.devices=9999"], "on a CPU these are processes"),
+    "too many processes by default": (["trainer=auto", "trainer.devices=9999"], "trainer.devices=9999: "),
+    "no nodes": (["trainer.num_nodes=0"], "trainer.num_nodes=0: must be at least 1"),
+    "steps": (["trainer.max_steps=-5"], "trainer.max_steps=-5: must be at least 1, or -1"),
+    "precision": (["trainer.precision=foo"], "trainer.precision=foo: there is no such precision. Valid: 32-true, bf16"),
+    "jobs": (["jobs=0"], "jobs=0: must be the number of jobs at a time, 1 or more"),
+    "jobs in words": (["jobs=abc"], "jobs=abc: must be the number of jobs at a time"),
+    "no prompts": (["mode=sample", "prompts=[]"], "prompts=[]: mode=sample needs prompts"),
     "type": (["method.lr=abc"], "method.lr=abc: must be a number (float)"),
     "whole number": (["method.width=2.5"], "method.width=2.5: must be a whole number (int)"),
     "truth for a number": (["method.width=true"], "method.width=true: must be a whole number"),
@@ -62,6 +75,27 @@ def test_all_problems_come_at_once(toy, capsys):
     assert all(text in error for text in ("typo", "method.lr=abc", "seed=x", "trainer.max_epochs=2.5"))
     assert toy("reward=clop", "method.widht=3", "mehtod=x", "lr=1") == 2
     assert "4 problems" in capsys.readouterr().err
+
+
+def told(capsys) -> list[str]:
+    """The problems, without their marks."""
+    return [line.removeprefix("error: ").removeprefix("  - ") for line in capsys.readouterr().err.splitlines()]
+
+
+@pytest.mark.parametrize(("overrides", "start"), [
+    (["mode=sample", 'prompts=["a, b"'], 'prompts=["a, b"'),
+    (["reward=mix", "reward.parts={clip:1.0"], "reward.parts={clip:1.0"),
+    (["+method.lr={a"], "+method.lr={a"),
+    (["+trainer.extra=${method.width}"], "trainer.extra=4: lightning.pytorch.trainer.trainer.Trainer has no argument"),
+    (["trainer.max_epochs=${method.width}", "method.width=1e3"], "method.width=1000.0: must be a whole number (int). "),
+    (["method=b2diffurl", "trainer.max_epochs=0"], "trainer.max_epochs=0: the schedules run over method.stages"),
+    (["method=b2diffurl", "trainer.precision=foo"], "trainer.precision=foo: there is no such precision"),
+    (["method=b2diffurl", "method.lr=inf"], "method.lr=inf: must be a finite number"),
+])
+def test_one_fault_is_one_line_about_the_key_that_was_typed(toy, capsys, overrides, start):
+    assert toy(*overrides) == 2
+    (line,) = told(capsys)
+    assert line.startswith(start)
 
 
 def test_folder_that_cannot_be_written(toy, tmp_path, capsys):
