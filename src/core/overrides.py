@@ -12,6 +12,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
+from src.core import syntax
 from src.core.errors import describe, did_you_mean
 
 
@@ -24,6 +25,9 @@ class Words:
         # A group without any option yet is unknown to the loader but stands in the defaults list.
         listed = {str(key) for item in config.defaults if isinstance(item, DictConfig) for key in item}
         self.groups = sorted({*loader.list_groups(""), *(name for name in listed if " " not in name)})
+        lines = OmegaConf.to_container(config.defaults, resolve=False)
+        self.needed = {*re.findall(r"\$\{(\w+)\}", str(lines)), "trainer"}  # by other lines of the list, or by a run
+        self.given = {key for line in lines if isinstance(line, dict) for key in line if line[key] is not None}
         self.roots = {*self.groups, *(str(key) for key in config)}
         self.problems: list[str] = []
         self.wrong_groups: list[str] = []
@@ -32,7 +36,9 @@ class Words:
     def read(self, given: Sequence[str], sweep: bool = False) -> list[Override]:
         """The usable overrides; of a sweep's lists, the first value. The others are told in ``problems``."""
         kept: list[Override] = []
-        for text in given:
+        words, loose = syntax.joined(given)
+        self.problems += loose
+        for text in words:
             item = self._parse(text, sweep)
             if item is None or not self._has_options(item):
                 continue
@@ -79,12 +85,12 @@ class Words:
             item = OverridesParser.create(self.loader).parse_overrides([text])[0]
         except HydraException as error:
             rule = f"this is not a valid key=value ({str(error).splitlines()[0]})"
-            self.problems.append(describe(text, rule, _syntax(text)))
+            self.problems.append(describe(text, rule, syntax.fix(text)))
             return None
         if not item.is_sweep_override() or item.key_or_group.startswith("hydra."):
             return item
         if not sweep:
-            self.problems.append(describe(text, "several values need a sweep", "add -m, or write a list: 'key=[a,b]'"))
+            self.problems.append(describe(text, "several values need a sweep", syntax.several(text)))
             return None
         return self._first_of(item)
 
@@ -100,8 +106,10 @@ class Words:
     def _has_options(self, item: Override) -> bool:
         """Whether each option the override picks exists in its group."""
         group, value = item.key_or_group, item.value()
-        if group not in self.groups or item.is_delete() or value is None:
+        if group not in self.groups:
             return True
+        if item.is_delete() or value is None:
+            return self._may_be_left_out(item)
         if isinstance(value, dict):
             each = " ".join(f"{name}={part}" for name, part in leaves(value, group).items())
             self.problems.append(describe(item.input_line, f"{group}= picks an option by its name", f"write {each}"))
@@ -112,6 +120,17 @@ class Words:
                           for name in wrong]
         self.wrong_groups += [group] * len(wrong)
         return not wrong
+
+    def _may_be_left_out(self, item: Override) -> bool:
+        group, options = item.key_or_group, self.options(item.key_or_group)
+        by_null = group not in self.given or "none" in options
+        if group not in self.needed if item.is_delete() else by_null:
+            return True
+        nothing = f"{group}=null" if by_null else None if group in self.needed else f"~{group}"
+        fix = f"write {nothing} for none of it" if nothing else f"choose one: {group}={'|'.join(options)}"
+        self.problems.append(describe(item.input_line, f"{group} cannot be left out like this", fix))
+        self.wrong_groups.append(group)
+        return False
 
     def _plain(self, item: Override) -> Override | None:
         """``group=null`` means the group's ``none`` option; groups without one are null already."""
@@ -132,13 +151,6 @@ def leaves(value: Any, name: str) -> dict[str, Any]:
     if not isinstance(value, dict) or not value:
         return {name: value}
     return {leaf: part for key, inner in value.items() for leaf, part in leaves(inner, f"{name}.{key}").items()}
-
-
-def _syntax(text: str) -> str:
-    """What to write instead of something that Hydra cannot read."""
-    if "{" in text or "}" in text:
-        return "write a mapping in quotes, and none around its keys: 'key={name: value}'"
-    return "quote lists: 'key=[a,b]'" if "=" in text else "join a key and its value by =: key=value"
 
 
 def _kind(key: str, now: Any) -> str:

@@ -1,6 +1,7 @@
 """What a user may type, and what the answer is when it is wrong: one line each, exit code 2, nothing on disk."""
 
 import resource
+import shutil
 import subprocess
 import sys
 
@@ -85,7 +86,17 @@ def told(capsys) -> list[str]:
 @pytest.mark.parametrize(("overrides", "start"), [
     (["mode=sample", 'prompts=["a, b"'], 'prompts=["a, b"'),
     (["reward=mix", "reward.parts={clip:1.0"], "reward.parts={clip:1.0"),
-    (["+method.lr={a"], "+method.lr={a"),
+    (["method", "=", "toy", "method.width=3"], "method = toy: there must be no spaces around the =. Write method=toy"),
+    (["method=", "toy"], "method = toy: there must be no spaces around the =. Write method=toy"),
+    (["seed", "=3"], "seed = 3: there must be no spaces around the =. Write seed=3"),
+    (["=5"], "=5: there is no key before the ="),
+    (["~method"], "~method: method cannot be left out like this. Choose one: method=b2diffurl|"),
+    (["method=null"], "method=null: method cannot be left out like this. Choose one: method=b2diffurl|"),
+    (["~debug"], "~debug: debug cannot be left out like this. Write debug=null for none of it"),
+    (["--seed=1"], "--seed=1: there is no such flag; settings are written key=value. Write seed=1, without dashes"),
+    (["--seed", "1"], "--seed: there is no such flag; settings are written key=value. Write seed=1, without dashes"),
+    (["--hlep"], "--hlep: there is no such flag; settings are written key=value. Did you mean --help?"),
+    (["modle=tiny_sd"], "modle=tiny_sd: there is no key modle. Did you mean model?"),
     (["+trainer.extra=${method.width}"], "trainer.extra=4: lightning.pytorch.trainer.trainer.Trainer has no argument"),
     (["trainer.max_epochs=${method.width}", "method.width=1e3"], "method.width=1000.0: must be a whole number (int). "),
     (["method=b2diffurl", "trainer.max_epochs=0"], "trainer.max_epochs=0: the schedules run over method.stages"),
@@ -96,6 +107,22 @@ def test_one_fault_is_one_line_about_the_key_that_was_typed(toy, capsys, overrid
     assert toy(*overrides) == 2
     (line,) = told(capsys)
     assert line.startswith(start)
+
+
+@pytest.mark.parametrize(("words", "rule", "fix"), [
+    (["run_dir=/a=b"], "this is not a valid key=value", "Quote text with such characters: \"run_dir='/a=b'\""),
+    (["run_dir=/a,b"], "several values need a sweep", "Quote text with a comma: \"run_dir='/a,b'\""),
+    (["run_dir=/a", "b", "c"], "the shell has cut this at its spaces", "Write 'run_dir=/a b c'"),
+    (["run_dir=/path,", "with"], "the shell has cut this at its spaces", "Write \"run_dir='/path, with'\""),
+    (["seed=1,2"], "several values need a sweep", "Add -m, or write a list: 'key=[a,b]'"),
+    (["method.layers=[1"], "this is not a valid key=value", "A [ is not closed: add ]"),
+    (["method.layers=[1]]"], "this is not a valid key=value", "One ] too many"),
+    (['name="a'], "this is not a valid key=value", "Close the quotes"),
+])
+def test_what_the_shell_or_hydra_misreads_is_told_with_what_to_write(toy, capsys, words, rule, fix):
+    assert toy(*words) == 2
+    (line,) = told(capsys)
+    assert rule in line and line.endswith(fix)
 
 
 def test_folder_that_cannot_be_written(toy, tmp_path, capsys):
@@ -110,6 +137,17 @@ def test_folder_of_another_run_is_not_overwritten(toy, tmp_path, capsys):
     assert toy(f"run_dir={tmp_path / 'run'}", "method.fail_at=0") == 1
     assert toy(f"run_dir={tmp_path / 'run'}") == 2
     assert f"continue it with resume={tmp_path / 'run'}" in capsys.readouterr().err.lower()
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
+def test_the_dashboard_without_a_terminal_is_one_sentence(tmp_path):
+    for name in ("pyproject.toml", ".venv/.installed", "outputs/wandb/run"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    done = subprocess.run(["make", "-f", ROOT / "Makefile", "dashboard"], cwd=tmp_path, text=True, check=False,
+                          stdin=subprocess.DEVNULL, capture_output=True)
+    assert done.returncode == 2 and done.stdout.startswith("The dashboard needs a terminal;")
+    assert len(done.stdout.splitlines()) == 1
 
 
 def test_null_chooses_nothing(toy):
