@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.object_type import ObjectType
@@ -14,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.core import syntax
 from src.core.errors import describe, did_you_mean
+from src.core.unknown import leaves, root
 
 
 class Words:
@@ -55,30 +55,6 @@ class Words:
         folders = self.loader.get_group_options(group, results_filter=ObjectType.GROUP)
         return names + [f"{folder}/{name}" for folder in folders if folder not in names
                         for name in self.options(f"{group}/{folder}")]
-
-    def describe_unknown(self, item: Override, cfg: DictConfig | None) -> str:
-        """The line for a key that the configuration does not have."""
-        nodes = {} if cfg is None else {key: value for key, value in cfg.items_ex(resolve=False) if key != "hydra"}
-        known = {*flatten(OmegaConf.create(nodes)), *self.groups}
-        key, text = item.key_or_group, item.input_line
-        if key in known and isinstance(item.value(), dict):
-            # Hydra complains of a mapping as a whole, where one of its keys is wrong.
-            key = next((name for name in leaves(item.value(), key) if name not in known), key)
-        elif key in known and item.is_add():
-            return describe(text, f"+ adds a new key, and {key} exists", f"write {text.lstrip('+')}")
-        elif key in known:
-            return describe(text, f"{key} takes another kind of value", _kind(key, OmegaConf.select(cfg, key)))
-        return describe(text, f"there is no key {key}", self._nearest_key(key, root(item), known, {*nodes}))
-
-    def _nearest_key(self, key: str, first: str, known: set[str], top: set[str]) -> str:
-        same_leaf = [name for name in sorted(known) if name.rsplit(".", 1)[-1] == key.rsplit(".", 1)[-1]]
-        if same_leaf and ("." not in key or first in top):
-            return f"did you mean {' or '.join(same_leaf[:3])}?"
-        if first not in {*top, *self.groups}:
-            return did_you_mean(first, {*top, *self.groups}, show_all=40)
-        parent = key.rsplit(".", 1)[0] + "."
-        siblings = [name for name in known if name.startswith(parent) and "." not in name[len(parent):]]
-        return did_you_mean(key, siblings) if siblings else did_you_mean(key, known, show_all=0)
 
     def _parse(self, text: str, sweep: bool) -> Override | None:
         try:
@@ -139,38 +115,6 @@ class Words:
         if "none" not in self.options(item.key_or_group):
             return None
         return OverridesParser.create().parse_override(f"{item.key_or_group}=none")
-
-
-def root(item: Override) -> str:
-    """The first part of a key: ``method`` of ``method.lr`` and of ``method/part``."""
-    return re.split(r"[.@/]", item.key_or_group)[0]
-
-
-def leaves(value: Any, name: str) -> dict[str, Any]:
-    """Dotted names of all single values that `name=value` sets."""
-    if not isinstance(value, dict) or not value:
-        return {name: value}
-    return {leaf: part for key, inner in value.items() for leaf, part in leaves(inner, f"{name}.{key}").items()}
-
-
-def _kind(key: str, now: Any) -> str:
-    """How a key is set, by the value that it has."""
-    names = [str(name) for name in now if name != "_target_"] if isinstance(now, DictConfig) else []
-    if not names:
-        return f"it is now {key}={now}"
-    return f"write {key}.{names[0]}=... or '{key}={{{names[0]}: ...}}'; its keys are {', '.join(names)}"
-
-
-def flatten(node: Any, prefix: str = "") -> list[str]:
-    """Dotted names of every key below ``node``; interpolations are not followed."""
-    names: list[str] = []
-    for key in node if isinstance(node, DictConfig) and not node._is_none() else ():
-        name = f"{prefix}{key}"
-        names.append(name)
-        child = node._get_node(key)
-        if isinstance(child, DictConfig) and not child._is_interpolation():
-            names += flatten(child, f"{name}.")
-    return names
 
 
 def culprits(items: Sequence[Override], message: str) -> list[Override]:

@@ -43,7 +43,7 @@ def make(overrides: Sequence[str], roots: Sequence[Path] = (), argv: Sequence[st
         if asked["resume"] in (None, "auto"):
             folder = rendezvous.decided("job", lambda: resume.of_job(given, _named_folder(composed, given), output_dir))
         if folder is None and asked["resume"] is not None:
-            folder = _resumed_folder(str(asked["resume"]), given, output_dir, _named_folder(composed, given))
+            folder = _resumed_folder(str(asked["resume"]), composed, given, output_dir)
         if folder is not None:
             _check_training(folder)
             saved = resume.saved_overrides(folder)
@@ -101,9 +101,12 @@ def _checked(composed: Composed, roots: Sequence[Path], ours: bool, plan: Plan) 
     return replace(plan, cfg=cfg)
 
 
-def _resumed_folder(wanted: str, given: list[str], output_dir: Path, named: str | None) -> Path | None:
+def _resumed_folder(wanted: str, composed: Composed, given: list[str], output_dir: Path) -> Path | None:
+    if wanted == "auto" and composed.problems:
+        return None  # no run has such overrides; the check says what is wrong with them
     if not console.is_main_process() and runfolder.ENV in os.environ:
         return Path(os.environ[runfolder.ENV])
+    named = _named_folder(composed, given)
     folder = rendezvous.decided("resume", lambda: resume.find(wanted, given, output_dir, named))
     if folder is None:
         found = f"there is no run in {named} yet" if named else "no unfinished run has these overrides"

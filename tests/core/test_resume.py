@@ -102,6 +102,9 @@ def test_auto_goes_on_in_the_folder_that_is_named(toy, wholes, tmp_path, capsys)
     error = capsys.readouterr().err
     assert f"run_dir={tmp_path / 'run'}: the run in it differs from this command in seed=1" in error
     assert f"resume={tmp_path / 'run'}, or name another folder" in error
+    assert toy(*command, "method.widht=1") == 2
+    told = capsys.readouterr()
+    assert "error: method.widht=1: there is no key" in told.err and not told.out
 
 
 def test_a_finished_run_is_not_evaluated_again(toy, capsys):
