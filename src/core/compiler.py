@@ -33,8 +33,12 @@ def _no_cuda(key: str, device: str) -> tuple[str, str, str]:
 
 
 def compile_in_place(network: Any, wanted: bool | str, key: str, device: Any) -> None:
-    """Compile a network if it is wanted; it keeps its names. Raises UserError for CUDA graphs on another device."""
+    """Compile a network if it is wanted; it keeps its names. Raises UserError for CUDA graphs on another device.
+
+    Code for each size of a batch, of which there are few: after a rest, PyTorch would take code for any size, slower
+    and useless for graphs, for the full batches too.
+    """
     if wanted == GRAPHS and device.type != "cuda":
         raise UserError(*_no_cuda(key, device.type))
     if wanted:
-        network.compile(**({"mode": "reduce-overhead"} if wanted == GRAPHS else {}))
+        network.compile(dynamic=False, **({"mode": "reduce-overhead"} if wanted == GRAPHS else {}))

@@ -43,7 +43,9 @@ def accelerator() -> Finding:
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
         memory = torch.cuda.get_device_properties(0).total_memory / 2**30
-        return True, f"{len(names)} x {names[0]} ({memory:.0f} GiB), {cores}", ""
+        text = f"{len(names)} x {names[0]} ({memory:.0f} GiB), {cores}"
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        return native, text, "it has no bfloat16 of its own: model.dtype=float16, trainer.precision=16-mixed"
     if torch.backends.mps.is_available():
         return True, f"Apple GPU, {cores}", ""
     return True, f"no GPU, {cores}: fine for model=tiny_sd, not for model=sd15", ""

@@ -24,7 +24,8 @@ class Words:
         self.loader = loader
         # A group without any option yet is unknown to the loader but stands in the defaults list.
         listed = {str(key) for item in config.defaults if isinstance(item, DictConfig) for key in item}
-        self.groups = sorted({*loader.list_groups(""), *(name for name in listed if " " not in name)})
+        self.groups = sorted({*loader.list_groups(""), *(name for name in listed if " " not in name),
+                              "hydra/launcher", "hydra/sweeper"})
         lines = OmegaConf.to_container(config.defaults, resolve=False)
         self.needed = {*re.findall(r"\$\{(\w+)\}", str(lines)), "trainer"}  # by other lines of the list, or by a run
         self.given = {key for line in lines if isinstance(line, dict) for key in line if line[key] is not None}
@@ -77,7 +78,7 @@ class Words:
         texts = [f"{item.get_key_element()}={value}" for value in item.sweep_string_iterator()]
         items = [OverridesParser.create().parse_override(text) for text in texts]
         fine = [one for one in items if self._has_options(one)]
-        return fine[0] if len(fine) == len(items) else None
+        return fine[0] if fine and len(fine) == len(items) else None
 
     def _has_options(self, item: Override) -> bool:
         """Whether each option the override picks exists in its group."""

@@ -12,7 +12,8 @@ from src.core.errors import describe, did_you_mean
 
 def told(item: Override, cfg: DictConfig | None, groups: Sequence[str]) -> str:
     """The line for a key that the configuration does not have."""
-    nodes = {} if cfg is None else {key: value for key, value in cfg.items_ex(resolve=False) if key != "hydra"}
+    nodes = {} if cfg is None else {key: value for key, value in cfg.items_ex(resolve=False)
+                                    if key != "hydra" or root(item) == "hydra"}
     known = {*flatten(OmegaConf.create(nodes)), *groups}
     key, text = item.key_or_group, item.input_line
     if key in known and isinstance(item.value(), dict):

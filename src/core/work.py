@@ -7,6 +7,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers.logger import Logger
+from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from src.core import atomic, checkpoint, console, devices, rendezvous, signals
 from src.core.build import build
@@ -65,6 +66,9 @@ class Work:
 
     def evaluate(self) -> None:
         """Figures of a checkpoint, or of the untrained model."""
+        if not is_overridden("test_step", self.module):
+            raise UserError(f"mode=eval with method={self.plan.choices.get('method')}", "this method has no test_step",
+                            "write one, or use mode=train")
         self._test("eval", "", self.plan.checkpoint)
         self._finish()
 
@@ -172,6 +176,8 @@ class Work:
 
     def _test(self, label: str, suffix: str, start: Path | None = None) -> None:
         signals.check_stop()
+        if not is_overridden("test_step", self.module):  # a method that only trains
+            return
         if hasattr(self.module, "before_eval"):
             self.module.before_eval(label)
         seed_everything(self.plan.cfg["seed"], epoch=-1)

@@ -12,7 +12,7 @@ class ShapePrompts(PromptSet):
     axis's ("left of"). Every colour, shape and relation occurs in both lists."""
 
     def __init__(self, *, pairs: int = 256, seed: int = 0) -> None:
-        from src.data import shapes  # imports torch
+        from src.data import shape_words, shapes  # imports torch
 
         chance = random.Random(seed)
         scenes = shapes.all_scenes().tolist()
@@ -20,6 +20,6 @@ class ShapePrompts(PromptSet):
         train, heldout = [], []
         for pair in chance.sample(objects, min(pairs, len(objects))):
             axis, phrase = chance.randrange(2), chance.randrange(2)
-            train.append(shapes.caption([*pair, axis], phrase))
-            heldout.append(shapes.caption([*pair, 1 - axis], phrase))
+            train.append(shape_words.caption([*pair, axis], phrase))
+            heldout.append(shape_words.caption([*pair, 1 - axis], phrase))
         super().__init__(train=train, heldout=heldout)

@@ -48,7 +48,7 @@ class DiffusionModel:
         lora_rank: int = 4,  # 0: train the whole UNet
         lora_alpha: float | None = None,  # scale is alpha / rank; null: alpha = rank
         lora_targets: list[str] | tuple[str, ...] = ATTENTION,
-        dtype: Literal["float32", "bfloat16", "float16"] = "float32",  # frozen weights; float16 drops small gradients
+        dtype: Literal["float32", "bfloat16", "float16"] = "float32",  # of the arithmetic and the frozen weights
         gradient_checkpointing: bool = False,  # about a third more time for a fraction of the memory
         vae_batch: int = 8,  # pictures decoded at once
         resolution: int | None = None,  # height and width of a picture in pixels; null: the folder's own

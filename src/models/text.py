@@ -23,6 +23,12 @@ class TextEncoder:
         self.tokenizer = CLIPTokenizer.from_pretrained(folder / f"tokenizer{suffix}")
         self.network = kind.from_pretrained(folder / f"text_encoder{suffix}", dtype=dtype).eval().requires_grad_(False)
 
+    def cut(self, prompts: Sequence[str]) -> list[str]:
+        """Those of `prompts` whose end the encoder does not read."""
+        tokens = self.tokenizer(list(prompts), truncation=False, verbose=False).input_ids
+        return [prompt for prompt, found in zip(prompts, tokens, strict=True)
+                if len(found) > self.tokenizer.model_max_length]
+
     @torch.no_grad()
     def outputs(self, prompts: Sequence[str], batch: int, **options: Any) -> Iterator[Any]:
         """What the encoder says of `prompts`, `batch` of them at a time, padded and cut to its number of tokens."""

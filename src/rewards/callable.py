@@ -79,7 +79,7 @@ def imported(target: str | None) -> Callable[..., Any]:
     except (ImportError, AttributeError) as error:
         raise UserError(f"reward.target={target}", f"cannot be imported ({error})") from error
     if not callable(found):
-        raise UserError(f"reward.target={target}", f"is a {type(found).__name__}, and should be called",
+        raise UserError(f"reward.target={target}", f"is {found!r}, and should be called",
                         "name a function or a class")
     return found
 

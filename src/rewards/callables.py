@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from src.core.errors import describe, did_you_mean
+from src.rewards import calling
 
 RULE = "is no import path of the form my_module.my_function"
 
@@ -26,10 +27,17 @@ def target_problem(target: str, option: str = "reward.target") -> str | None:
         rule = f"there is no module {'.'.join(parts[: len(parts) - len(rest) + 1])}"
         return describe(f"{option}={target}", rule, did_you_mean(rest[0], known, show_all=8))
     names = _names(file)
-    if names is None or rest[0] in names:
+    if names is None:
         return None
+    if rest[0] in names:
+        wrong = calling.problem(_tree(file), rest[0]) if len(rest) == 1 else None
+        return describe(f"{option}={target}", *wrong) if wrong else None
     own = _names(file, imports=False) or names
     return describe(f"{option}={target}", f"{file} has no {rest[0]}", did_you_mean(rest[0], own))
+
+
+def _tree(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))
 
 
 def _locate(parts: list[str]) -> tuple[Path | None, list[str], list[Path]]:
@@ -73,7 +81,7 @@ def _modules(folder: Path) -> list[str]:
 def _names(file: Path, imports: bool = True) -> set[str] | None:
     """What a module defines or imports at its top level; None if that cannot be read off (`import *`, no source)."""
     try:
-        tree = ast.parse(file.read_text(encoding="utf-8"))
+        tree = _tree(file)
     except (SyntaxError, UnicodeDecodeError, OSError):
         return None
     nodes = [node for node in _top_level(tree) if imports or not isinstance(node, ast.Import | ast.ImportFrom)]

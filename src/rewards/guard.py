@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,8 +42,14 @@ def _asked(function: Callable[..., Any], reward: Reward, images: Tensor, prompts
     except UserError:
         raise  # it says itself what to do: a scorer that is gone, say
     except Exception as error:
-        problem = f"raised {type(error).__name__}: {error}"
+        problem = f"raised {type(error).__name__}: {error} ({_place(error)})"
         raise _failure(reward, images, prompts, folder, problem, range(len(images)), _advice(error)) from error
+
+
+def _place(error: Exception) -> str:
+    """Where it was raised: the file and line of the innermost function."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{Path(frame.filename).name}, line {frame.lineno}"
 
 
 def _checked(scores: Any, reward: Reward, images: Tensor, prompts: Sequence[str], folder: Path) -> Tensor:

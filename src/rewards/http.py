@@ -12,6 +12,7 @@ from urllib.request import Request, urlopen
 import torch
 from torch import Tensor
 
+from src.core import console
 from src.core.errors import FAILED_RUN, UserError
 from src.rewards.wire import pack
 
@@ -67,9 +68,14 @@ class HttpReward:
             except HTTPError as error:
                 if error.code < 500 or not left:
                     raise self._refused(error) from error
-            except (OSError, HTTPException, ValueError) as error:
+            except json.JSONDecodeError as error:
+                raise UserError(f"reward.url={self.url}", "what answers there is no reward server",
+                                self._start()) from error
+            except (OSError, HTTPException) as error:
                 if not left:
                     raise self._gone(error) from error
+                if left == self.retries:
+                    console.note(f"reward.url={self.url}: no answer ({_reason(error)}); waiting for it")
             time.sleep(PAUSE * 2 ** (self.retries - left))
         raise AssertionError("the last try returns or raises")
 
@@ -80,9 +86,12 @@ class HttpReward:
 
     def _gone(self, error: Exception) -> UserError:
         tries = "1 try" if not self.retries else f"{self.retries + 1} tries"
-        reason = getattr(error, "reason", None) or error
-        return UserError(f"reward.url={self.url}", f"no answer after {tries} ({reason})",
+        return UserError(f"reward.url={self.url}", f"no answer after {tries} ({_reason(error)})",
                          f"{self._start()}; resume=auto goes on", exit_code=FAILED_RUN)
 
     def _start(self) -> str:
         return f"start it there: python -m src.rewards.server reward=... port={self.url.rpartition(':')[2]}"
+
+
+def _reason(error: Exception) -> object:
+    return getattr(error, "reason", None) or error

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from src.data import shapes
+from src.data import shape_words
 from src.models.location import PROJECT, local_path
 
 
@@ -32,7 +32,7 @@ class VerifierReward:
     def details(self, images: Tensor, prompts: Sequence[str]) -> dict[str, Tensor]:
         """Shares for an evaluation, [B] each: every attribute, clean, and `all_right` (clean, all attributes right)."""
         verdict = self._judge(images, prompts)
-        named = dict(zip((f"{self.name}_{name}" for name in shapes.ATTRIBUTES), verdict.attributes.T, strict=True))
+        named = dict(zip((f"{self.name}_{name}" for name in shape_words.ATTRIBUTES), verdict.attributes.T, strict=True))
         return {"all_right": verdict.all_right, self.name: verdict.probability.mean(1)} | named | {
             f"{self.name}_clean": verdict.clean}
 

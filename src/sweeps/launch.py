@@ -26,13 +26,14 @@ def sweep(arguments: Arguments) -> int:
         record.complete = False
         record.save(folder)
         _announce(setup, total, finished)
-        signum = Pool(record, folder, setup.sweeper, setup.launcher, max(0, total - finished)).run()
-        record.complete = not signum and all(job.status == "finished" for job in record.jobs)
+        pool = Pool(record, folder, setup.sweeper, setup.launcher, max(0, total - finished))
+        signum = pool.run()
+        record.complete = not signum and not pool.fault and setup.sweeper.done()
         record.save(folder)
     finally:
         if lock is not None:
             lock.close()
-    return _close(folder, record, signum)
+    return _close(folder, record, signum, pool.fault)
 
 
 def _open(folder: Path) -> IO[str] | None:
@@ -53,15 +54,20 @@ def _announce(setup: Setup, total: int, finished: int) -> None:
                  f"{runfolder.short(setup.folder)}")
 
 
-def _close(folder: Path, record: Record, signum: int) -> int:
-    """Tables and pictures of what there is; what failed and how to go on."""
+def _close(folder: Path, record: Record, signum: int, fault: UserError | None) -> int:
+    """Tables and pictures of what there is; what failed and how to go on. ``fault``: why the sweep could not go on."""
     try:
         report.write(folder)
     except UserError as error:
-        console.warn(str(error))
+        if fault is None:
+            console.warn(str(error))
+    if fault is not None:
+        console.fail(fault)
     failed = [job for job in record.jobs if job.status == "failed"]
     place = runfolder.short(folder)
-    if failed:
+    if failed and record.complete:
+        console.note(f"{len(failed)} of {len(record.jobs)} jobs failed; others took their place.")
+    elif failed:
         lines = [f"{runfolder.short(folder / job.folder)}: {' '.join(job.overrides)}: "
                  f"{' '.join(job.message.split()) or 'no message'} (log: logs/{job.folder}.txt)" for job in failed]
         console.fail(UserError("\n".join([f"{len(failed)} of {len(record.jobs)} jobs failed", *lines])))

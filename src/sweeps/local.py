@@ -14,6 +14,7 @@ from typing import IO, Any, Literal, Protocol
 from src.core import console, results, runfolder
 from src.core.errors import UserError
 from src.sweeps import machine
+from src.sweeps.counts import check_counts
 
 Line = Callable[[], list[str]]
 
@@ -50,7 +51,11 @@ class Local:
         self.places = 1
 
     def prepare(self, folder: Path, trainer: dict[str, Any], jobs: int | str | None) -> None:
-        """Share out the machine."""
+        """Share out the machine. Raises ``Problems`` for numbers that are too small."""
+        check_counts({"hydra.launcher.n_jobs": self.n_jobs}, fix="auto is one for each GPU; one for each "
+                     f"core: jobs={machine.cores()}")
+        check_counts({"hydra.launcher.threads_per_job": self.threads}, fix="null is cores / n_jobs")
+        check_counts({"hydra.launcher.gpus_per_job": self.gpus_per_job}, 0, "null is trainer.devices")
         wanted = self.n_jobs if jobs is None else jobs
         each = machine.gpus_of_a_job(trainer) if self.gpus_per_job is None else self.gpus_per_job
         names = machine.gpus() if each and wanted != 1 else []

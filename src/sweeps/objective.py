@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from src.core import results
+from src.core.errors import UserError, did_you_mean, nearest
 
 DIRECTIONS = ("maximize", "minimize")
 # A figure whose name has one of these words is better when it is smaller.
@@ -33,6 +34,21 @@ def objective(folder: Path, metric: str | None) -> float | None:
     return _last(folder / "metrics.csv", metric)
 
 
+def check_figure(folder: Path, metric: str) -> None:
+    """Raise ``UserError`` if a finished run knows no such figure; one that is not finite has its name all the same."""
+    known = [*results.read(folder), *_columns(folder / "metrics.csv")]
+    if metric not in known:
+        raise lacking(metric, [name for name in known if "/" in name])
+
+
+def lacking(metric: str, known: Iterable[str]) -> UserError:
+    """What is told where finished runs have no such figure, only the ``known`` ones."""
+    names = list(dict.fromkeys(known))
+    listing = f"they have {', '.join(names[:12])}{' ...' if len(names) > 12 else ''}"
+    return UserError(f"optimized_metric={metric}", "no finished run has this figure",
+                     did_you_mean(metric, names, show_all=0) if nearest(metric, names) else listing)
+
+
 def direction_of(metric: str) -> str:
     """``maximize`` or ``minimize``, by the words of a figure's name."""
     words = set(metric.rpartition("/")[2].split("_"))
@@ -47,6 +63,14 @@ def usual(names: Iterable[str]) -> str | None:
         if found := next(filter(fits, names), None):
             return found
     return None
+
+
+def _columns(file: Path) -> list[str]:
+    try:
+        with file.open(newline="") as stream:
+            return next(csv.reader(stream), [])
+    except OSError:
+        return []
 
 
 def _last(file: Path, column: str) -> float | None:

@@ -5,20 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from src.core import console
 from src.core.errors import UserError
+from src.sweeps import study as studies
+from src.sweeps.counts import check_counts
+from src.sweeps.earlier import check_aim_kept, check_space_kept
+from src.sweeps.objective import check_figure, objective
 from src.sweeps.record import Job, Record
-from src.sweeps.space import Choice, Space
+from src.sweeps.samplers import check_sampler, sampler
+from src.sweeps.space import Choice, Dimension, Space
 
 if TYPE_CHECKING:
-    from optuna import Study
-    from optuna.distributions import BaseDistribution
-    from optuna.samplers import BaseSampler
-
-STUDY = "sweep"
+    from optuna import Trial
+    from optuna.trial import FrozenTrial
 
 
 class OptunaSearch:
-    """``n_trials`` points, each chosen in view of the finished ones; a failed trial stops nothing.
+    """``n_trials`` points, each chosen in view of the finished ones. A failed trial stops nothing; when the search goes
+    on, another point takes its place.
 
     ``storage``: a database's URL; null = ``sqlite`` in the sweep's folder.
     """
@@ -37,27 +41,31 @@ class OptunaSearch:
         self.n_trials, self.seed, self.sampler, self.storage = n_trials, seed, sampler, storage
         self.params = params or {}
 
-    def check(self, space: Space, record: Record) -> None:
-        """A search needs Optuna and an aim."""
-        _optuna()
+    def check(self, space: Space, record: Record, folder: Path | None) -> None:
+        """A search needs Optuna and an aim, and keeps its aim and its space."""
+        studies.optuna()
+        check_counts({"hydra.sweeper.n_trials": self.n_trials})
+        check_sampler(self.sampler)
+        if self.storage or folder:
+            studies.check_storage(self.storage or studies.own_database(folder))
         if record.metric is None or record.direction is None:
             raise UserError("optimized_metric=null", "a search must know which figure to improve",
                             "add optimized_metric=test/top1_err, say, and optimized_direction=minimize")
+        if folder is not None:
+            check_space_kept(space, folder)
+            check_aim_kept(record, folder)
 
     def begin(self, space: Space, record: Record, folder: Path) -> int:
         """Open the study; trials that were interrupted are taken up first."""
-        optuna = _optuna()
-        self._space, self._record = space, record
-        self._study: Study = optuna.create_study(
-            storage=self.storage or f"sqlite:///{folder / 'optuna.db'}", study_name=STUDY if not self.storage
-            else folder.name, sampler=self._sampler(), direction=record.direction, load_if_exists=True)
-        states = optuna.trial.TrialState
-        trials = self._study.get_trials(deepcopy=False)
-        self._begun = [record.job(self._values(trial.params), trial.number) for trial in trials
-                       if trial.state == states.RUNNING]
-        done = sum(trial.state == states.COMPLETE for trial in trials)
-        self._left = max(0, self.n_trials - done - len(self._begun))
-        return len(trials) + self._left
+        from optuna.trial import TrialState
+
+        self._space, self._record, self._folder = space, record, folder
+        self._study = studies.opened(self.storage, folder, record.direction or "minimize")
+        self._begun: list[Job] = []
+        for trial in self._study.get_trials(states=(TrialState.RUNNING,)):
+            self._take_up(trial)
+        self._left = max(0, self.n_trials - self._complete() - len(self._begun))
+        return self._complete() + len(self._begun) + self._left
 
     def ask(self) -> Job | None:
         if self._begun:
@@ -65,49 +73,58 @@ class OptunaSearch:
         if self._left == 0:
             return None
         self._left -= 1
-        trial = self._study.ask({key: _distribution(one) for key, one in self._space.items()})
-        return self._record.job(self._values(trial.params), trial.number)
+        self._study.sampler = sampler(self.sampler, self.seed, len(self._study.get_trials(deepcopy=False)))
+        trial = self._study.ask()
+        try:
+            params = {key: _suggest(trial, key, one) for key, one in self._space.items()}
+        except ValueError as error:
+            self._fail(trial.number)
+            raise UserError(f"trial {trial.number}", f"Optuna cannot draw its values ({error})",
+                            "start a new search, without resume=") from error
+        return self._record.job(self._values(params), trial.number)
 
     def tell(self, job: Job, objective: float | None) -> None:
+        """Raises ``UserError`` where a finished run has no such figure; its trial waits for the right name."""
+        if objective is not None:
+            self._study.tell(job.number, objective)
+            return
+        if job.status == "finished":
+            check_figure(self._folder / job.folder, self._record.metric or "")
+            console.warn(f"{job.folder}: its {self._record.metric} is not a finite number; the trial counts as failed")
+        self._fail(job.number)
+
+    def done(self) -> bool:
+        return not self._begun and self._complete() >= self.n_trials
+
+    def _take_up(self, trial: FrozenTrial) -> None:
+        if not set(self._space) <= set(trial.params):  # ended while its values were drawn
+            self._fail(trial.number)
+            return
+        job = self._record.job(self._values(trial.params), trial.number)
+        if job.status == "finished":
+            self.tell(job, objective(self._folder / job.folder, self._record.metric))
+        else:
+            self._begun.append(job)
+
+    def _complete(self) -> int:
         from optuna.trial import TrialState
 
-        if objective is None:
-            self._study.tell(job.number, state=TrialState.FAIL)
-        else:
-            self._study.tell(job.number, objective)
+        return len(self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+
+    def _fail(self, number: int) -> None:
+        from optuna.trial import TrialState
+
+        self._study.tell(number, state=TrialState.FAIL)
 
     def _values(self, params: dict[str, Any]) -> dict[str, str]:
         """A trial's numbers as they are typed; the same each time, so that a job is found again."""
-        return {key: str(value) if isinstance(one := self._space[key], Choice) else one.text(value)
-                for key, value in params.items() if key in self._space}
-
-    def _sampler(self) -> BaseSampler:
-        from optuna import samplers
-
-        if self.sampler == "tpe":
-            # constant_liar: jobs that run at the same time do not try the same point.
-            return samplers.TPESampler(seed=self.seed, multivariate=True, constant_liar=True, n_startup_trials=5)
-        return {"random": samplers.RandomSampler, "qmc": samplers.QMCSampler}[self.sampler](seed=self.seed)
+        return {key: str(params[key]) if isinstance(one, Choice) else one.text(params[key])
+                for key, one in self._space.items()}
 
 
-def _distribution(dimension: Choice | Any) -> BaseDistribution:
-    from optuna import distributions
-
-    if isinstance(dimension, Choice):
-        return distributions.CategoricalDistribution(dimension.values)
-    if dimension.whole:
-        return distributions.IntDistribution(int(dimension.low), int(dimension.high), log=dimension.log)
-    return distributions.FloatDistribution(dimension.low, dimension.high, log=dimension.log)
-
-
-def _optuna() -> Any:
-    import warnings
-
-    try:
-        import optuna
-    except ModuleNotFoundError as error:
-        raise UserError("hydra/sweeper=optuna", f"needs the package {error.name}",
-                        'install it: .venv/bin/pip install -e ".[sweeps]"') from error
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-    return optuna
+def _suggest(trial: Trial, key: str, one: Dimension) -> Any:
+    if isinstance(one, Choice):
+        return trial.suggest_categorical(key, one.values)
+    if one.whole:
+        return trial.suggest_int(key, int(one.low), int(one.high), log=one.log)
+    return trial.suggest_float(key, one.low, one.high, log=one.log)

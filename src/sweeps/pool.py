@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from src.core import console, results
+from src.core.errors import UserError
 from src.sweeps import commands
 from src.sweeps.local import Launcher, Running
 from src.sweeps.objective import figures, objective, usual
 from src.sweeps.record import Job, Record
+from src.sweeps.stopping import handling
 from src.sweeps.sweepers import Sweeper
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PAUSE = 0.1  # seconds between two looks at the running jobs
 STOPPED = (130, 143)
 
@@ -36,10 +37,11 @@ class Pool:
     done: int = 0
     seconds: list[float] = field(default_factory=list)
     signals: int = 0  # how many came
+    fault: UserError | None = None  # why the sweeper cannot go on; what runs may end
 
     def run(self) -> int:
         """Run all; the signal that stopped it, or 0."""
-        with _handling(self._stop):
+        with handling(self._stop):
             while self._fill() or self.running:
                 time.sleep(PAUSE)
                 for job, handle, began in list(self.running.values()):
@@ -51,8 +53,10 @@ class Pool:
 
     def _fill(self) -> bool:
         """Start jobs in the free places; whether any runs."""
-        while not self.asked and len(self.running) < self.launcher.places:
-            job = self.sweeper.ask()
+        while not self.asked and not self.fault and len(self.running) < self.launcher.places:
+            job = None
+            with self._fault_kept():
+                job = self.sweeper.ask()
             if job is None:
                 break
             self._start(job)
@@ -86,11 +90,19 @@ class Pool:
         metric = self.record.metric or usual(figures(results.read(folder)))
         figure = objective(folder, metric) if job.status == "finished" else None
         if job.status != "interrupted":
-            self.sweeper.tell(job, figure)
+            with self._fault_kept():
+                self.sweeper.tell(job, figure)
         self.done += 1
         self.seconds += [seconds] if job.status == "finished" else []
         self.record.save(self.folder)
         self._tell(job, "" if figure is None else f"  {metric}={console.number(figure)}", seconds)
+
+    @contextmanager
+    def _fault_kept(self) -> Iterator[None]:
+        try:
+            yield
+        except UserError as error:
+            self.fault = self.fault or error
 
     def _tell(self, job: Job, shown: str, seconds: float) -> None:
         reason = f"  {job.message.splitlines()[0]}" if job.message else ""
@@ -118,19 +130,3 @@ class Pool:
         gentle = signal.SIGINT if signum == signal.SIGINT else signal.SIGTERM
         for _, handle, _ in list(self.running.values()):
             handle.stop(signal.SIGKILL if self.signals > 2 else gentle)
-
-
-@contextmanager
-def _handling(stop: Callable[[int], None]) -> Iterator[None]:
-    """Signals go to ``stop`` inside the block."""
-    before = {signum: signal.getsignal(signum) for signum in SIGNALS}
-    for signum, handler in before.items():
-        if signum != signal.SIGHUP or handler != signal.SIG_IGN:  # nohup means it
-            signal.signal(signum, lambda number, _: stop(number))
-    try:
-        yield
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
-
-

@@ -36,7 +36,8 @@ class Job:
 
 @dataclass
 class Record:
-    """A sweep. ``overrides``: as typed; ``base``: those that every job has; ``complete``: all finished."""
+    """A sweep. ``overrides``: as typed; ``base``: those that every job has; ``complete``: nothing is left to do;
+    ``space``: what varies, None in records of earlier versions."""
 
     overrides: list[str]
     base: list[str]
@@ -46,6 +47,7 @@ class Record:
     direction: str | None = None
     complete: bool = False
     jobs: list[Job] = field(default_factory=list)
+    space: dict[str, str] | None = None
 
     def job(self, values: Values, number: int | None = None) -> Job:
         """The job with these values (and this number, if one is given), added if there is none."""

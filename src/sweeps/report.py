@@ -20,6 +20,7 @@ def write(folder: Path, metric: str | None = None, direction: str | None = None)
     """Write the files into ``folder`` and show the table. Raises ``UserError`` if there is nothing to report."""
     found = rows.read(folder, metric, direction)
     file = rows.write_csv(found, folder / rows.FILE)
+    rows.check_metric(found)
     ranked = ranking.rank(found)
     console.note("")
     console.out.print(ranking.table(found, ranked))

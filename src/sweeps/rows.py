@@ -12,7 +12,7 @@ from src.core import results, resume
 from src.core.errors import UserError
 from src.core.runfolder import SWEEP_FILE
 from src.sweeps import record as records
-from src.sweeps.objective import direction_of, figures, objective, usual
+from src.sweeps.objective import direction_of, figures, lacking, objective, usual
 from src.sweeps.record import Job, Record
 from src.sweeps.space import Values
 
@@ -59,12 +59,11 @@ class Rows:
 
 
 def read(folder: Path, metric: str | None = None, direction: str | None = None) -> Rows:
-    """The rows of a sweep's folder, or of any folder with runs in it.
-
-    Raises ``UserError`` if there are none, or no finished one has ``metric``.
-    """
+    """The rows of a sweep's folder, or of any folder with runs in it. Raises ``UserError`` if there are none."""
     record = records.load(folder) if (folder / SWEEP_FILE).is_file() else _found(folder)
     record.refresh(folder)
+    if not record.jobs:
+        raise UserError(folder, "no job of this sweep has begun", "go on with it: resume=<folder>")
     if metric is None and direction is None:
         direction = record.direction
     metric = metric or record.metric
@@ -73,10 +72,14 @@ def read(folder: Path, metric: str | None = None, direction: str | None = None) 
                                for name in figures(contents[job.number])))
     metric = metric or usual(known)
     rows = [_row(folder, job, contents[job.number], metric) for job in record.jobs]
-    if metric and known and all(row.objective is None for row in rows):
-        raise UserError(f"optimized_metric={metric}", "no finished run has this figure",
-                        f"they have {', '.join(known[:12])}{' ...' if len(known) > 12 else ''}")
     return Rows(rows, metric, direction or (direction_of(metric) if metric else "maximize"), record.kind)
+
+
+def check_metric(found: Rows) -> None:
+    """Raise ``UserError`` if finished runs have figures, but none the one that they are judged by."""
+    known = [name for row in found.rows if row.status == "finished" for name in row.figures]
+    if found.metric and known and all(row.objective is None for row in found.rows):
+        raise lacking(found.metric, known)
 
 
 def write_csv(found: Rows, file: Path) -> Path:

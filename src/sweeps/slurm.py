@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from src.core import console, runfolder
 from src.core.errors import UserError
+from src.sweeps.counts import check_counts
 from src.sweeps.local import Line, Running
 from src.sweeps.slurm_job import Submitted, Task
 
@@ -41,12 +42,14 @@ class Submitit:
                       "slurm_signal_delay_s": signal_delay_s}
 
     def prepare(self, folder: Path, trainer: dict[str, Any], jobs: int | str | None) -> None:
-        """Find submitit and the cluster. Raises ``UserError`` if one is not there."""
+        """Find submitit and the cluster. Raises ``UserError`` if one is not there or a number is too small."""
         try:
             import submitit
         except ModuleNotFoundError as error:
             raise UserError("hydra/launcher=submitit_slurm", f"needs the package {error.name}",
                             'install it: .venv/bin/pip install -e ".[sweeps]"') from error
+        for key, value in {"n_jobs": self.n_jobs, **self.resources}.items():
+            check_counts({f"hydra.launcher.{key}": value}, 0 if key in ("gpus_per_node", "mem_gb") else 1)
         if jobs not in (None, "auto"):
             self.places = int(jobs)
         try:

@@ -14,6 +14,7 @@ from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.errors import HydraException
 
 from src.core.errors import UserError
+from src.sweeps.notation import typed
 
 Values = dict[str, str]  # config key (with its + if it has one) -> value as it is typed
 
@@ -31,6 +32,11 @@ class Choice:
     def probes(self) -> tuple[str, ...]:
         """The values that stand for all of them in a check."""
         return self.values
+
+    @property
+    def typed(self) -> str:
+        """As it is typed."""
+        return ",".join(self.values)
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,12 @@ class Interval:
     def probes(self) -> tuple[str, ...]:
         return self.text(self.low), self.text(self.high)
 
+    @property
+    def typed(self) -> str:
+        """As it is typed."""
+        plain = f"interval({self.text(self.low)},{self.text(self.high)})"
+        return f"tag(log,{plain})" if self.log else plain
+
 
 Dimension = Choice | Interval
 Space = dict[str, Dimension]
@@ -65,11 +77,19 @@ def read(params: Mapping[str, Any], given: Sequence[str], loader: ConfigLoader) 
 
     Raises ``UserError`` for what cannot be read.
     """
-    items = {str(key).lstrip("+"): _parse(f"{key}={_text(value)}", loader) for key, value in params.items()}
+    items = {str(key).lstrip("+"): _parse(f"{key}={typed(value)}", loader) for key, value in params.items()}
     for item in (_parse(text, loader) for text in given):
         items[item.key_or_group] = item
     space = {item.get_key_element(): _dimension(item) for item in items.values() if item.is_sweep_override()}
     return space, [item.input_line for item in items.values() if not item.is_sweep_override()]
+
+
+def varies(text: str) -> bool:
+    """Whether an override names several values; one that cannot be read does not."""
+    try:
+        return OverridesParser.create().parse_override(text).is_sweep_override()
+    except HydraException:
+        return False
 
 
 def _parse(text: str, loader: ConfigLoader) -> Override:
@@ -91,20 +111,6 @@ def _dimension(item: Override) -> Dimension:
         return Interval(low, high, log, whole)
     values = tuple(dict.fromkeys(map(str, item.sweep_string_iterator())))
     if not values:
-        raise UserError(item.input_line, "names no value")
+        raise UserError(item.input_line, "names no value",
+                        "a pattern stands for the options of a group, as in model=glob(*)")
     return Choice(values)
-
-
-def _text(value: Any) -> str:
-    """A value of a YAML file as it would be typed; a list holds the values to try."""
-    if isinstance(value, list):
-        return ",".join(_plain(one) for one in value)
-    return _plain(value)
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, list):
-        return f"[{','.join(_plain(one) for one in value)}]"
-    if isinstance(value, dict):
-        return f"{{{','.join(f'{key}: {_plain(one)}' for key, one in value.items())}}}"
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

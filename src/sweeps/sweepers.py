@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from src.core.errors import UserError
+from src.sweeps.counts import check_counts
+from src.sweeps.earlier import check_space_kept
 from src.sweeps.record import Job, Record
 from src.sweeps.space import Choice, Space
 
@@ -19,8 +21,8 @@ class Sweeper(Protocol):
 
     kind: str
 
-    def check(self, space: Space, record: Record) -> None:
-        """Raise ``UserError`` if this cannot be; creates nothing."""
+    def check(self, space: Space, record: Record, folder: Path | None) -> None:
+        """Raise ``UserError`` if this cannot be, or cannot go on in ``folder``; creates nothing."""
 
     def begin(self, space: Space, record: Record, folder: Path) -> int:
         """Get ready in the sweep's folder; the number of jobs that there will be in all."""
@@ -29,7 +31,13 @@ class Sweeper(Protocol):
         """The next job to run, or None if there is none."""
 
     def tell(self, job: Job, objective: float | None) -> None:
-        """How a job went: its figure, or None if it failed; not called for one that was interrupted."""
+        """How a job went: its figure, or None if it has none; not called for one that was interrupted.
+
+        Raises ``UserError`` where the sweep cannot go on.
+        """
+
+    def done(self) -> bool:
+        """Whether nothing is left to do, for a later process neither."""
 
 
 class _Listed:
@@ -37,19 +45,22 @@ class _Listed:
 
     kind = ""
 
-    def check(self, space: Space, record: Record) -> None:
+    def check(self, space: Space, record: Record, folder: Path | None) -> None:
         self.points(space)
 
     def begin(self, space: Space, record: Record, folder: Path) -> int:
-        jobs = [record.job(values) for values in self.points(space)]
-        self._waiting = [job for job in jobs if job.status != "finished"]
-        return len(jobs)
+        self._jobs = [record.job(values) for values in self.points(space)]
+        self._waiting = [job for job in self._jobs if job.status != "finished"]
+        return len(self._jobs)
 
     def ask(self) -> Job | None:
         return self._waiting.pop(0) if self._waiting else None
 
     def tell(self, job: Job, objective: float | None) -> None:
         pass
+
+    def done(self) -> bool:
+        return all(job.status == "finished" for job in self._jobs)
 
     def points(self, space: Space) -> list[dict[str, str]]:
         raise NotImplementedError
@@ -85,8 +96,14 @@ class RandomSearch(_Listed):
     def __init__(self, *, n_trials: int = 20, seed: int = 0, params: dict[str, Any] | None = None) -> None:
         self.n_trials, self.seed, self.params = n_trials, seed, params or {}
 
+    def check(self, space: Space, record: Record, folder: Path | None) -> None:
+        super().check(space, record, folder)
+        if folder is not None:
+            check_space_kept(space, folder)
+
     def points(self, space: Space) -> list[dict[str, str]]:
         """The same points for the same seed; more trials only add some. Repeated points are left out."""
+        check_counts({"hydra.sweeper.n_trials": self.n_trials})
         rng = random.Random(self.seed)
         drawn = [{key: one.draw(rng) for key, one in space.items()} for _ in range(self.n_trials)]
         return [values for place, values in enumerate(drawn) if values not in drawn[:place]]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from src.data import shapes
+from src.data import shape_words, shapes
 from src.data.shape_prompts import ShapePrompts
 
 
@@ -14,15 +14,15 @@ def generator() -> torch.Generator:
 
 def test_every_caption_parses_back_to_its_scene() -> None:
     scenes = shapes.all_scenes().tolist()
-    captions = [shapes.caption(scene, phrase) for scene in scenes for phrase in (0, 1)]
-    assert [shapes.parse(text) for text in captions] == [scene for scene in scenes for _ in (0, 1)]
+    captions = [shape_words.caption(scene, phrase) for scene in scenes for phrase in (0, 1)]
+    assert [shape_words.parse(text) for text in captions] == [scene for scene in scenes for _ in (0, 1)]
     assert len(set(captions)) == 2 * len(scenes) == 2 * 24 * 23 * 2
 
 
 @pytest.mark.parametrize("words", ["a red circle", "a red circle above", "a pink circle above a blue square", "cat"])
 def test_words_of_another_world_are_refused(words: str) -> None:
     with pytest.raises(ValueError, match="shapes world"):
-        shapes.parse(words)
+        shape_words.parse(words)
 
 
 def test_drawings_are_pictures_and_depend_on_the_generator_alone(generator: torch.Generator) -> None:
@@ -52,9 +52,9 @@ def test_a_square_covers_its_area() -> None:
 
 def test_prompts_hold_out_the_other_relation_of_each_pair() -> None:
     prompts = ShapePrompts(pairs=256, seed=0)
-    train, heldout = ([shapes.parse(text) for text in texts] for texts in (prompts.train, prompts.heldout))
+    train, heldout = ([shape_words.parse(text) for text in texts] for texts in (prompts.train, prompts.heldout))
     assert len(train) == len(heldout) == 256
     assert [scene[:4] for scene in train] == [scene[:4] for scene in heldout]
     assert all(a[4] == 1 - b[4] for a, b in zip(train, heldout, strict=True))
-    for place, size in enumerate(shapes.SIZES):  # every part is trained
+    for place, size in enumerate(shape_words.SIZES):  # every part is trained
         assert {scene[place] for scene in train} == set(range(size))

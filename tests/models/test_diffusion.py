@@ -234,3 +234,9 @@ def test_hub_without_a_network_names_folder_and_command(monkeypatch: pytest.Monk
         model.load("cpu")
     for words in ("hf download owner/stable-diffusion", "model.path=", str(tmp_path)):
         assert words in str(told.value)
+
+
+def test_prompts_whose_end_is_not_read(model: DiffusionModel) -> None:
+    most = model.text.tokenizer.model_max_length
+    short, long = "a red cat", " ".join(["cat"] * most)
+    assert model.text.cut([short, long]) == [long]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from src.data import shapes
+from src.data import shape_words, shapes
 from src.models.tiny_sd import architecture
 from src.models.tiny_sd.verifier import load_verifier
 from src.rewards.clip import ClipReward
@@ -37,7 +37,7 @@ def test_every_word_is_one_token() -> None:
     tokenizer = architecture.tokenizer()
     for scene in shapes.all_scenes().tolist():
         for phrase in (0, 1):
-            text = shapes.caption(scene, phrase)
+            text = shape_words.caption(scene, phrase)
             assert len(tokenizer(text).input_ids) == len(text.split()) + 2 <= architecture.TOKENS
 
 
@@ -57,21 +57,21 @@ def test_the_verifier_tells_wrong_from_right(drawings) -> None:
 def test_clip_prefers_the_own_caption_to_one_with_a_single_change(drawings) -> None:
     scenes, images = drawings
     reward = ClipReward(path=str(WEIGHTS / "clip")).load("cpu")
-    own = reward(images, [shapes.caption(scene) for scene in scenes.tolist()])
-    for place, size in enumerate(shapes.SIZES):
+    own = reward(images, [shape_words.caption(scene) for scene in scenes.tolist()])
+    for place, size in enumerate(shape_words.SIZES):
         other = scenes.clone()
         other[:, place] = (other[:, place] + 1) % size
-        assert (own > reward(images, [shapes.caption(scene) for scene in other.tolist()])).float().mean() >= 0.95
+        assert (own > reward(images, [shape_words.caption(scene) for scene in other.tolist()])).float().mean() >= 0.95
 
 
 def test_the_reward_is_the_mean_of_the_statements(drawings) -> None:
     scenes, images = drawings
     reward = VerifierReward().load("cpu")
-    prompts = [shapes.caption(scene) for scene in scenes.tolist()]
+    prompts = [shape_words.caption(scene) for scene in scenes.tolist()]
     scores, details = reward(images, prompts), reward.details(images, prompts)
     assert scores.mean() > 0.98
     assert torch.equal(details["verifier"], scores)
-    assert details["all_right"].mean() <= min(details[f"verifier_{name}"].mean() for name in shapes.ATTRIBUTES)
+    assert details["all_right"].mean() <= min(details[f"verifier_{name}"].mean() for name in shape_words.ATTRIBUTES)
 
 
 def test_all_weights_together_are_small() -> None:

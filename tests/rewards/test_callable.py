@@ -42,6 +42,9 @@ class Judge:
         return images.mean((1, 2, 3)) + self.bias
 
 NUMBER = 3
+
+def blind(images):
+    return images.mean((1, 2, 3))
 '''
 
 
@@ -84,19 +87,18 @@ def test_what_is_there_is_found(target: str) -> None:
 @pytest.mark.parametrize(("target", "told"), [
     ("my_scores.rednes", "did you mean redness"), ("my_score.redness", "did you mean my_scores"),
     ("my_package.iner.shade", "did you mean inner"), ("my_package.inner.shad", "did you mean shade"),
+    ("my_scores.NUMBER", "is 3, and should be called"), ("my_scores.blind", "takes 1 argument"),
     ("redness", "no import path"), ("my scores.redness", "no import path"), ("no_such_thing.f", "there is no module"),
 ])
 def test_a_wrong_path_and_its_nearest_name(target: str, told: str) -> None:
     assert told in target_problem(target).replace("Did", "did")
-    with pytest.raises(UserError, match=told.capitalize().replace("No import", "no import").replace("There", "there")):
+    with pytest.raises(UserError, match="(?i)" + told):
         CallableReward(target=target).load("cpu")
 
 
 def test_what_only_importing_tells() -> None:
     with pytest.raises(UserError, match="no_such_package"):
         CallableReward(target="needy.f").load("cpu")
-    with pytest.raises(UserError, match="is a int"):
-        CallableReward(target="my_scores.NUMBER").load("cpu")
     with pytest.raises(UserError, match="does not take them"):
         CallableReward(target="my_scores.Judge", options={"bas": 1}).load("cpu")
     with pytest.raises(UserError, match=r"reward\.target=null"):

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,22 @@ def test_a_server_that_says_nothing() -> None:
         client = HttpReward(url=f"http://127.0.0.1:{silent.getsockname()[1]}", retries=0, timeout=0.1)
         with pytest.raises(UserError, match="timed out"):
             client.load("cpu")
+
+
+def test_another_server_is_no_reward_server_and_a_missing_one_is_waited_for(capsys) -> None:
+    pages = ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler)
+    threading.Thread(target=pages.serve_forever, kwargs={"poll_interval": 0.01}).start()
+    url = f"http://127.0.0.1:{pages.server_address[1]}"
+    try:
+        with pytest.raises(UserError, match="what answers there is no reward server"):
+            HttpReward(url=url).load("cpu")
+        assert "waiting" not in capsys.readouterr().out
+    finally:
+        pages.shutdown()
+        pages.server_close()
+    with pytest.raises(UserError, match="no answer after 3 tries"):
+        HttpReward(url=url, retries=2, timeout=5).load("cpu")
+    assert capsys.readouterr().out.count("waiting for it") == 1
 
 
 def test_what_the_server_refuses() -> None:

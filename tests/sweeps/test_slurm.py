@@ -53,6 +53,14 @@ def test_jobs_are_submitted_and_their_ends_are_told(sweeps, cluster) -> None:
     assert not list(cluster.jobs.iterdir())
 
 
+def test_numbers_of_the_queue_are_checked(sweeps, capsys) -> None:
+    words = ["-m", "seed=0,1", "hydra/launcher=submitit_local"]
+    for wrong in ("n_jobs=-1", "cpus_per_task=0", "gpus_per_node=-1"):
+        assert sweeps(*words, f"hydra.launcher.{wrong}") == 2
+        assert f"hydra.launcher.{wrong}: must be" in capsys.readouterr().err
+    assert not sweeps.output.exists()
+
+
 def test_a_job_that_is_queued_again_is_not_over(sweeps, cluster) -> None:
     folder = sweeps.output / "sweep"
     thread = when_started(sweeps, cluster, cluster.start_again)

@@ -3,6 +3,7 @@
 import random
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from src.core.compose import config_roots
 from src.core.errors import UserError
@@ -26,6 +27,20 @@ def test_values_of_file_and_command_line(loader):
         "method.lr": ("0.1", "0.01"), "method.layers": ("[1,2]", "[3]"), "a": ("1", "null"),
         "method.kind": ("plain", "fancy")}
     assert base == ["seed=5", "name=x", "model=none"]
+
+
+@pytest.mark.parametrize("text", ["a, b", "a,b", "{a: b}", "{a}", "a=b", "[1]", "interval(0,1)", "it's", "café #1", "",
+                                  " a", "a: b", "a b", "x, y: z", "a\\b"])
+def test_a_string_in_a_list_of_a_file_is_one_value(loader, text):
+    varied, _ = space.read({"name": [text, "c"], "more": [[text, "c"], []], "deep": [{"key": text}, {}]}, [], loader)
+    read = {key: [OverridesParser.create().parse_override(f"x={typed}").value() for typed in one.values]
+            for key, one in varied.items()}
+    assert read == {"name": [text, "c"], "more": [[text, "c"], []], "deep": [{"key": text}, {}]}
+
+
+def test_a_string_in_a_file_is_typed_as_it_is(loader):
+    varied, _ = space.read({"a": "x, y", "b": ["1e-3", "'2'", "null"]}, [], loader)
+    assert {key: one.values for key, one in varied.items()} == {"a": ("x", "y"), "b": ("0.001", "'2'", "null")}
 
 
 def test_options_of_a_group_by_pattern(loader):

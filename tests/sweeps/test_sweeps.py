@@ -28,7 +28,28 @@ WRONG = {
     "sweeper": (["-m", "seed=0,1", "hydra/sweeper=random", "hydra.sweeper.n_trials=x"], ["hydra.sweeper.n_trials=x"]),
     "search without an aim": (["-m", "seed=0,1", "hydra/sweeper=optuna"], ["must know which figure to improve"]),
     "folder to continue": (["-m", "seed=0,1", "resume=nowhere"], ["this is no sweep's folder"]),
-    "jobs": (["-m", "seed=0,1", "jobs=0"], ["must be the number of jobs at a time"]),
+    "jobs": (["-m", "seed=0,1", "jobs=0"], ["jobs=0: must be 1 or more", "the number of jobs at a time"]),
+    "jobs in words": (["-m", "seed=0,1", "jobs=two"], ["must be the number of jobs at a time"]),
+    "sweeper's key": (["-m", "seed=0,1", "hydra/sweeper=random", "hydra.sweeper.n_trails=3"], [
+        "there is no key hydra.sweeper.n_trails. Did you mean hydra.sweeper.n_trials?"]),
+    "launcher's key": (["-m", "seed=0,1", "hydra.launcher.njobs=2"], ["Did you mean hydra.launcher.n_jobs?"]),
+    "sweep's key": (["-m", "seed=0,1", "hydra.sweep.dirr=x"], ["Did you mean hydra.sweep.dir?"]),
+    "new key of the sweeper": (["-m", "seed=0,1", "+hydra.sweeper.trials=3"], ["hydra.sweeper.trials=3"]),
+    "name of a sweeper": (["-m", "seed=0,1", "hydra/sweeper=randm"], [
+        "hydra/sweeper=randm: there is no such hydra/sweeper. Did you mean random?"]),
+    "two sweepers": (["-m", "seed=0,1", "hydra/sweeper=random,grid"], [
+        "hydra/sweeper=random,grid: this is the sweep's own key"]),
+    "two numbers of jobs": (["-m", "seed=0,1", "jobs=1,2", "sweep_dir=a,b"], [
+        "jobs=1,2: this is the sweep's own key", "sweep_dir=a,b: this is the sweep's own key"]),
+    "params typed": (["-m", "hydra.sweeper.params.seed=0,1"], ["Write seed=0,1"]),
+    "own key in params": (["-m", "seed=0,1", "+hydra.sweeper.params={jobs:2}"], ["hydra.sweeper.params.jobs: this is"]),
+    "folder by number": (["-m", "seed=0,1", "sweep_dir=5"], ["sweep_dir=5: must be a folder"]),
+    "all cores": (["-m", "seed=0,1", "hydra.launcher.n_jobs=-1"], [
+        "hydra.launcher.n_jobs=-1: must be 1 or more", f"jobs={machine.cores()}"]),
+    "threads": (["-m", "seed=0,1", "hydra.launcher.threads_per_job=0"], ["threads_per_job=0: must be 1 or more"]),
+    "GPUs": (["-m", "seed=0,1", "hydra.launcher.gpus_per_job=-1"], ["gpus_per_job=-1: must be 0 or more"]),
+    "no points": (["-m", "seed=0,1", "hydra/sweeper=random", "hydra.sweeper.n_trials=0"], ["must be 1 or more"]),
+    "pattern of no group": (["-m", "seed=glob(*)"], ["seed=glob(*): names no value"]),
 }
 
 
@@ -137,7 +158,7 @@ def test_optuna_goes_on_with_its_database(sweeps, capsys):
     study = optuna.load_study(study_name="sweep", storage=f"sqlite:///{sweeps.folder / 'optuna.db'}")
     assert len(study.trials) == 14 and study.best_value == min(float(row["eval/error_after"]) for row in sweeps.rows())
     assert sweeps("-m", "method.fail_at=null,0", "hydra/sweeper=optuna", "optimized_metric=eval/error_after",
-                  "hydra.sweeper.n_trials=4", f"sweep_dir={sweeps.output / 'failing'}") == 1
+                  "hydra.sweeper.n_trials=4", "hydra.sweeper.seed=1", f"sweep_dir={sweeps.output / 'failing'}") == 1
     record = json.loads((sweeps.output / "failing" / "sweep.json").read_text())
     assert {job["status"] for job in record["jobs"]} == {"finished", "failed"} and len(record["jobs"]) == 4
 
@@ -152,6 +173,10 @@ def test_report_of_any_folder(sweeps, tmp_path, capsys):
     assert (tmp_path / "results.csv").read_text().startswith("job,method.lr,seed,status,seconds,eval/error_before")
     assert report.run([str(tmp_path), "--metric", "eval/nothing"]) == 2
     assert report.run([str(tmp_path / "nowhere")]) == 2
+    empty = {"overrides": [], "base": [], "roots": [], "kind": "grid", "jobs": []}
+    (tmp_path / "sweep.json").write_text(json.dumps(empty))
+    assert report.run([str(tmp_path)]) == 2
+    assert "no job of this sweep has begun" in capsys.readouterr().err
 
 
 def test_runs_of_a_sweep_are_one_group_in_wandb(tmp_path):

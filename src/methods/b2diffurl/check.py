@@ -9,7 +9,7 @@ from typing import Any
 from src.core import compiler
 from src.core.check import length
 from src.core.errors import describe, did_you_mean
-from src.methods.b2diffurl import devices, fits, schedule
+from src.methods.b2diffurl import devices, fits, readable, schedule
 from src.methods.b2diffurl.measures import check as protocol
 from src.methods.b2diffurl.objectives import rules
 
@@ -52,7 +52,7 @@ def check(cfg: dict[str, Any]) -> list[str]:
     found += _eta(method) + _rescale(method) + _betas(method) + _interval(method) + _normaliser(method)
     found += _thresholds(method) + _weights(method) + rules.problems(method) + fits.problems(cfg)
     found += length(cfg, "stages") + _whole_evaluations(cfg.get("trainer") or {})
-    return found + devices.problems(cfg) + protocol.problems(cfg)
+    return found + devices.problems(cfg) + protocol.problems(cfg) + readable.problems(cfg)
 
 
 def _parts(method: dict) -> list[str]:

@@ -123,10 +123,11 @@ class Collecting:
 
     @property
     def needs_replay(self) -> bool:
-        """In half precision a row's rounding depends on its batch; its 1e-3 of log-ratio exceed DDPO's clip range.
-        Compiled, rollout and update are different code."""
-        differs = self.model.dtype != torch.float32 or self.wants_compile
-        return self.replay == "always" or (self.replay == "auto" and differs)
+        """In half precision, and in a GPU's TF32, a row's rounding depends on its batch; its 1e-3 of log-ratio exceed
+        DDPO's clip range. Compiled, rollout and update are different code."""
+        if self.replay != "auto":
+            return self.replay == "always"
+        return self.wants_compile or self.model.dtype != torch.float32 or self.model.device.type != "cpu"
 
 
 class _Stage(IterableDataset):

@@ -34,6 +34,9 @@ def _sharded(cfg: dict[str, Any], method: dict[str, Any], trainer: dict[str, Any
     if method.get("compile"):
         found.append(describe("trainer=fsdp with method.compile=true", "a compiled UNet cannot be cut",
                               "set method.compile=false"))
+    if model.get("dtype") == "float16":
+        found.append(describe("trainer=fsdp with model.dtype=float16", "by the overflows of its own part of the "
+                              "gradients, each device would leave out other steps", "use model.dtype=bfloat16"))
     if mode in ("sample", "protocol"):
         found.append(describe(f"trainer=fsdp with mode={mode}", "shared weights are for training and mode=eval",
                               "use trainer=gpu: the checkpoint is a whole one"))

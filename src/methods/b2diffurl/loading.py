@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import torch
 
-from src.core import ranks, sharding
+from src.core import console, ranks, sharding
 from src.core.errors import UserError
 from src.core.host import made_on_host
 from src.methods.b2diffurl import auto_sizes
 from src.methods.b2diffurl.ddim import Ddim
+from src.methods.b2diffurl.half import loss_scale
+from src.models import precision
 
 
 class Loading:
@@ -29,11 +31,13 @@ class Loading:
         if processes > self.prompts_per_stage:
             raise UserError(f"method.prompts_per_stage={self.prompts_per_stage} on {processes} processes",
                             "each of them needs a trunk of its own", "raise it, or use fewer devices")
-        first_of_host = self.trainer.local_rank == 0
+        first_of_host, device = self.trainer.local_rank == 0, self.trainer.strategy.root_device
         for turn in (True, False):  # what is downloaded is downloaded once
             with ranks.together():
                 if turn == first_of_host:
-                    self.load(self.trainer.strategy.root_device)
+                    precision.refuse_unfit(self.model.dtype, device, "model.dtype", "use model.dtype=float16, or "
+                                           "float32 (sd21, whose attention overflows in float16)")
+                    self.load(device)
         if sharding.is_sharded(self.trainer):
             self.model.shard(self.trainer.strategy.mesh())
 
@@ -44,6 +48,7 @@ class Loading:
         for scorer in self.scorers.values():
             scorer.load(device)
         self.unet = self.model.unet
+        self.loss_scale = loss_scale(self.model.dtype, self.model.device)
         if self.wants_compile:
             self.model.compile()
         self.ddim = Ddim.from_scheduler(self.model.scheduler, self.steps, self.eta, device)
@@ -51,7 +56,14 @@ class Loading:
         self._refuse_silent_interval()
         self.words = [*self.prompts.train, *self.prompts.heldout]
         self.embeddings = self.model.encode_prompts(self.words)
+        self._tell_cut_prompts()
         self._loaded = True
+
+    def _tell_cut_prompts(self) -> None:
+        cut, most = self.model.text.cut(self.words), self.model.text.tokenizer.model_max_length
+        if cut:
+            console.warn(f"{len(cut)} of {len(self.words)} prompts are longer than the {most} tokens that the text "
+                         f"encoder reads, and lose their ends. The first: {cut[0][:60]!r}...")
 
     def _refuse_silent_interval(self) -> None:
         """The chain's last step may have no noise, hence no probability; an interval of it alone trains nothing."""

@@ -146,13 +146,15 @@ class B2DiffuRL(Loading, Comparing, Collecting, Updating, Evaluating, Describing
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["b2diffurl"] = {"history": self.history_of_rewards.state_dict(), "queries": self.queries,
-                                   "clock": self.clock.state_dict()}
+                                   "clock": self.clock.state_dict(), "loss_scale": self.loss_scale.state_dict()}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         state = checkpoint["b2diffurl"]
         self.history_of_rewards.load_state_dict(state["history"])
         self.queries = state["queries"]
         self.clock.load_state_dict(state["clock"])
+        if state.get("loss_scale"):  # one begun in another precision has none
+            self.loss_scale.load_state_dict(state["loss_scale"])
 
     def before_export(self) -> None:
         """On every rank: the weights come together where they are written."""

@@ -13,6 +13,8 @@ from src.core import style
 from src.methods.b2diffurl.evaluation import SPLITS, Tally
 
 PER_SPLIT = 8  # prompts on the sheet
+FEWEST = 3  # columns, so that there is room for the title
+TITLE = 72  # characters of a prompt that stand above its pictures
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,9 @@ def draw_sheet(rows: dict[str, Gallery], file: Path) -> Path:
     first = next(iter(rows.values()))
     splits = list(dict.fromkeys(first.splits))
     height = len(splits) * (0.9 + 1.45 * len(rows))
-    with style.sheet(file, 1.35 * PER_SPLIT + 0.9, height, dpi=110) as figure:
-        grid = figure.subplots(len(splits) * len(rows), PER_SPLIT, squeeze=False)
+    columns = max(FEWEST, *(first.splits.count(split) for split in splits))
+    with style.sheet(file, 1.35 * columns + 0.9, height, dpi=110) as figure:
+        grid = figure.subplots(len(splits) * len(rows), columns, squeeze=False)
         for axes in grid.flat:
             axes.axis("off")
         for place, split in enumerate(splits):
@@ -75,8 +78,13 @@ def _draw_row(grid: np.ndarray, gallery: Gallery, members: list[int], label: str
     for axes, row in zip(grid, members, strict=False):
         draw_picture(axes, gallery, row)
         if titled:
-            axes.set_title(textwrap.fill(gallery.prompts[row], 18), fontsize=7, pad=4)
+            axes.set_title(title(gallery.prompts[row]), fontsize=7, pad=4)
     grid[0].set_ylabel(label, fontsize=8)
+
+
+def title(prompt: str) -> str:
+    """A prompt in a few short lines, its end left out where it is long."""
+    return textwrap.fill(textwrap.shorten(prompt, TITLE, placeholder=" ..."), 18)
 
 
 def draw_picture(axes, gallery: Gallery, row: int) -> None:

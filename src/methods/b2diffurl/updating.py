@@ -14,6 +14,7 @@ from src.core.parts import whole
 from src.core.progress import phase
 from src.methods.b2diffurl import auto_sizes
 from src.methods.b2diffurl.figures import policy_figures, policy_sums
+from src.methods.b2diffurl.half import norm_figures
 from src.methods.b2diffurl.update import loss_of, pairs_of, policy
 
 
@@ -48,7 +49,7 @@ class Updating:
                     self.manual_backward(new.sum())
                     continue
                 loss, stats = loss_of(self.objective, self.ddim, self.kept, pairs, mean, new, self.step_weights)
-                self.manual_backward(loss.sum() * self.averaged_over / pairs_in_all)
+                self.manual_backward(self.loss_scale.scale(loss.sum() * self.averaged_over / pairs_in_all))
                 self.policy_stats.append(stats | {"policy/loss": loss.detach().mean(), "first": index == 0,
                                                   "pairs": pairs.real})
                 advance(pairs.real)
@@ -56,11 +57,13 @@ class Updating:
             with self.clock.between_ranks():
                 ranks.sum_gradients(parameters)
         with self.clock("train"):
+            self.loss_scale.unscale_(optimizer)
             if self.grad_clip:
-                norm = whole(torch.nn.utils.clip_grad_norm_(parameters, self.grad_clip))
-                self.policy_stats.append({"policy/grad_norm": norm.detach(), "first": False, "pairs": 1})
+                norm = whole(torch.nn.utils.clip_grad_norm_(parameters, self.grad_clip)).detach()
+                self.policy_stats.append(norm_figures(norm, self.loss_scale) | {"first": False, "pairs": 1})
             with auto_sizes.enough_for_pairs(self):  # the first one makes room for the moments
-                optimizer.step()
+                self.loss_scale.step(optimizer)
+            self.loss_scale.update()
         self.stage_evaluations += self.model.evaluations - before
 
     def _gradients_stay_here(self) -> AbstractContextManager[None]:

@@ -45,7 +45,7 @@ def check(cfg: dict[str, Any]) -> list[str]:
     found += [text for name, rule in LOSS.items() for text in _range("method.loss", name, loss.get(name), rule)]
     found += _parts(method) + _milestones(method) + _mixing(method, loss)
     found += compiler.problems("method.compile", method.get("compile"), (cfg.get("trainer") or {}).get("accelerator"))
-    found += _nesterov(method) + length(cfg, "epochs") + _precision(cfg)
+    found += _graphs(method, cfg.get("trainer") or {}) + _nesterov(method) + length(cfg, "epochs") + _precision(cfg)
     return found + _modes(cfg) + _devices(cfg)
 
 
@@ -81,6 +81,15 @@ def _milestones(method: dict[str, Any]) -> list[str]:
         return []
     return [describe(f"method.milestones={shares}", "must be shares of the run, rising, between 0 and 1",
                      "the paper's 150 and 225 of 300 epochs are [0.5, 0.75]")]
+
+
+def _graphs(method: dict[str, Any], trainer: dict[str, Any]) -> list[str]:
+    """A graph writes its gradients where those of the batch before still lie, waiting to be added up."""
+    batches = trainer.get("accumulate_grad_batches")
+    if method.get("compile") != compiler.GRAPHS or batches in (None, 1):
+        return []
+    return [describe(f"method.compile=graphs with trainer.accumulate_grad_batches={batches}",
+                     "a CUDA graph overwrites the gradients of the batch before", "use method.compile=true")]
 
 
 def _nesterov(method: dict[str, Any]) -> list[str]:

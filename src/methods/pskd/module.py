@@ -23,6 +23,7 @@ from src.methods.pskd.losses.base import Loss
 from src.methods.pskd.mixing import mixed
 from src.methods.pskd.schedule import learning_rate, steps_of_epoch
 from src.methods.pskd.step import Context, Step
+from src.models import precision
 from src.models.classifiers.network import Network
 
 
@@ -77,12 +78,14 @@ class Classifier(Keeping, Evaluating, L.LightningModule):
         """Reads the data and builds the network, whose weights depend on the seed alone."""
         if self.network is not None:
             return
+        device, half = self.trainer.strategy.root_device, str(self.trainer.precision).startswith("bf16")
+        precision.refuse_unfit(torch.bfloat16 if half else torch.float32, device, "trainer.precision", "use 16-mixed")
         with made_on_host():
-            self.data.load(self.trainer.strategy.root_device)
+            self.data.load(device)
             self.network = self.build()
             if self.ema_decay is not None:
                 self.average = Averaged(self.network, self.ema_decay)
-        compile_in_place(self.network, self.wants_compile, "method.compile", self.trainer.strategy.root_device)
+        compile_in_place(self.network, self.wants_compile, "method.compile", device)
 
     def build(self) -> torch.nn.Module:
         """A network for this data; the generators of the training do not notice."""

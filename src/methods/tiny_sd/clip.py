@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import CLIPModel
 
-from src.data import shapes
+from src.data import shape_words, shapes
 from src.methods.tiny_sd.part import Part
 from src.methods.tiny_sd.verifier import disturb
 from src.models.tiny_sd import architecture
@@ -70,7 +70,7 @@ def relatives(scenes: Tensor, generator: torch.Generator) -> Tensor:
 
 def change_one(scenes: Tensor, generator: torch.Generator) -> Tensor:
     """One attribute of each scene replaced by another value, drawn uniformly."""
-    sizes = torch.tensor(shapes.SIZES)
+    sizes = torch.tensor(shape_words.SIZES)
     which = torch.randint(len(sizes), (len(scenes),), generator=generator)
     shift = 1 + (torch.rand(len(scenes), generator=generator) * (sizes[which] - 1)).long()
     rows = torch.arange(len(scenes))
@@ -81,5 +81,5 @@ def change_one(scenes: Tensor, generator: torch.Generator) -> Tensor:
 
 def caption_tokens(tokenizer, scenes: Tensor, generator: torch.Generator) -> Tensor:
     phrases = torch.randint(2, (len(scenes),), generator=generator).tolist()
-    captions = [shapes.caption(scene, phrase) for scene, phrase in zip(scenes.tolist(), phrases, strict=True)]
+    captions = [shape_words.caption(scene, phrase) for scene, phrase in zip(scenes.tolist(), phrases, strict=True)]
     return tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt").input_ids

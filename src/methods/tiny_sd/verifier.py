@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur
 
-from src.data import shapes
+from src.data import shape_words, shapes
 from src.methods.tiny_sd.part import Part
 from src.models.tiny_sd.verifier import HEADS, Verifier
 
@@ -44,7 +44,7 @@ class VerifierTraining(Part):
         spoilt = spoil(scenes, images, generator).to(self.device)
         images, scenes = images.to(self.device), scenes.to(self.device)
         verdict, spoilt = self.trained.judge(images, scenes), self.trained.judge(spoilt, scenes)
-        names = (*shapes.ATTRIBUTES, "clean", "all_right", "spoilt_found")
+        names = (*shape_words.ATTRIBUTES, "clean", "all_right", "spoilt_found")
         values = [*verdict.attributes.mean(0), verdict.clean.mean(), verdict.all_right.mean(), 1 - spoilt.clean.mean()]
         return {f"{name}_accuracy": float(value) for name, value in zip(names, values, strict=True)}
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTokenizer
 
-from src.data import shapes
+from src.data import shape_words, shapes
 
 WEIGHTS = Path(__file__).parent / "weights"
 TOKENS = 12  # longest prompt, start and end included
@@ -21,7 +21,7 @@ def tokenizer() -> CLIPTokenizer:
     """CLIP's byte-pair tokenizer whose merges make each word of the shapes world one token; other words fall apart
     into bytes."""
     alphabet = _byte_alphabet()
-    captions = [shapes.caption(scene, phrase) for scene in shapes.all_scenes().tolist() for phrase in (0, 1)]
+    captions = [shape_words.caption(scene, phrase) for scene in shapes.all_scenes().tolist() for phrase in (0, 1)]
     words = {word for text in captions for word in text.split()}
     merges: dict[tuple[str, str], None] = {}
     for word in sorted(words):

@@ -14,9 +14,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from src.core.errors import UserError
-from src.data import shapes
+from src.data import shape_words
 
-HEADS = (*shapes.SIZES, 2)  # the five attributes, and whether the picture shows two clean objects at all
+HEADS = (*shape_words.SIZES, 2)  # the five attributes, and whether the picture shows two clean objects at all
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Verifier(nn.Module):
 
     @torch.no_grad()
     def judge(self, images: Tensor, scenes: Tensor) -> Verdict:
-        """Compare pictures with scenes [batch, 5] (`shapes.parse` makes them from prompts)."""
+        """Compare pictures with scenes [batch, 5] (`shape_words.parse` makes them from prompts)."""
         logits = self(images).split(HEADS, 1)
         wanted = torch.cat([scenes, torch.ones_like(scenes[:, :1])], 1)
         right = torch.stack([head.argmax(1) for head in logits], 1) == wanted
@@ -79,6 +79,6 @@ def load_verifier(folder: Path) -> Verifier:
 def scenes_of(prompts: list[str]) -> Tensor:
     """Prompts to scenes [batch, 5]. Raises UserError for a prompt that is not of the shapes world."""
     try:
-        return torch.tensor([shapes.parse(prompt) for prompt in prompts])
+        return torch.tensor([shape_words.parse(prompt) for prompt in prompts])
     except ValueError as error:
         raise UserError(f"the verifier reads only the shapes world: {error}") from error

@@ -40,6 +40,7 @@ def test_compiled_code_trains_the_same_at_a_ratio_of_one(make, loaded) -> None:
         pytest.skip("no compiler here")
     options = {"objective": DDPO(kl_weight=0.1), "rollout_batch": 5, "replay": "auto", "stages": 2, "eval_every": 9}
     torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
     plain, compiled = make(**options), make(**options, compile=True)
     expected, figures = fit(plain), fit(compiled)
     assert figures["policy/first_ratio_dev"] == 0.0

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from src.methods.b2diffurl.evaluation import Tally, Task, pairwise_distance, share_of, tasks
 from src.methods.b2diffurl.figures import policy_figures, policy_sums
-from src.methods.b2diffurl.pictures import PER_SPLIT, Gallery, draw_sheet, gallery_of
+from src.methods.b2diffurl.pictures import PER_SPLIT, Gallery, draw_sheet, gallery_of, title
 from src.methods.b2diffurl.plots import draw_plots, read_columns
 from tests.methods.b2diffurl.conftest import trainer_for
 
@@ -230,3 +230,9 @@ def test_without_metrics_nothing_is_drawn(tmp_path) -> None:
     assert draw_plots(tmp_path / "metrics.csv", tmp_path / "plots") == []
     (tmp_path / "metrics.csv").write_text("step,epoch\n")
     assert draw_plots(tmp_path / "metrics.csv", tmp_path / "plots") == []
+
+
+def test_a_long_prompt_stands_above_its_picture_in_part() -> None:
+    assert title("a red circle above a blue square") == "a red circle above\na blue square"
+    long = title("word " * 300)
+    assert long.endswith("...") and len(long.splitlines()) <= 5

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from src.core.errors import UserError
-from src.data.shapes import SIZES
+from src.data.shape_words import SIZES
 from src.methods.b2diffurl import diversity
 from src.methods.b2diffurl.measures import lpips, weights
 from src.methods.b2diffurl.measures.base import Drawn

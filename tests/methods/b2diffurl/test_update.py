@@ -95,8 +95,8 @@ def test_trap_1_the_ratio_is_exactly_one_with_two_text_encoders(make, sdxl_folde
     assert figures["policy/first_ratio_dev"] == 0 and figures["policy/grad_norm"] > 0
 
 
-def test_replay_is_automatic_in_half_precision_only(make) -> None:
-    wanted = {(dtype, replay): make(dtype=dtype, replay=replay).needs_replay
+def test_on_a_cpu_replay_is_automatic_in_half_precision_only(loaded) -> None:
+    wanted = {(dtype, replay): loaded(dtype=dtype, replay=replay).needs_replay
               for dtype in ("float32", "bfloat16") for replay in ("auto", "always", "never")}
     assert [key for key, needed in wanted.items() if needed] == [
         ("float32", "always"), ("bfloat16", "auto"), ("bfloat16", "always")]

@@ -48,6 +48,7 @@ def test_every_number_of_the_loss_has_a_least_value(name: str) -> None:
     ("data=src.data.shape_prompts", {"data": {"_target_": "src.data.shape_prompts.ShapePrompts"}}),
     ("model=None", {"model": {}}),
     ("method.compile=graphs", {"compile": "graphs", "top": {"trainer": {"accelerator": "cpu"}}}),
+    ("accumulate_grad_batches=2", {"compile": "graphs", "top": {"trainer": {"accumulate_grad_batches": 2}}}),
     ("trainer.precision=bf16-true", {"top": {"trainer": {"precision": "bf16-true"}}}),
     ("method.nesterov=true", {"momentum": 0}),
 ])

@@ -102,7 +102,7 @@ def test_compiled_code_is_not_rebuilt_each_epoch(runner: Runner, monkeypatch: py
     from torch._dynamo.utils import counters
 
     compiled = torch.nn.Module.compile
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda net, **_: compiled(net, backend="eager"))
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda net, **how: compiled(net, **how | {"backend": "eager"}))
     counts = []
     for epochs in (2, 4):
         torch._dynamo.reset()

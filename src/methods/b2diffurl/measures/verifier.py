@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from src.data.shapes import SIZES
+from src.data.shape_words import SIZES
 from src.methods.b2diffurl.diversity import inception_score, perceptual_distance
 from src.methods.b2diffurl.measures.base import Advance, Drawn
 from src.models.location import PROJECT, local_path

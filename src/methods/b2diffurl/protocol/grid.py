@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
 from src.core import style
 from src.methods.b2diffurl.evaluation import SPLITS
-from src.methods.b2diffurl.pictures import Gallery, draw_picture
+from src.methods.b2diffurl.pictures import Gallery, draw_picture, title
 
 PER_SPLIT = 4  # prompts
 MOST = 10  # columns; of more states, evenly spread ones are shown
@@ -29,7 +28,7 @@ def draw_grid(columns: Mapping[str, Gallery], file: Path) -> Path:
                 draw_picture(axes, columns[label], row)
                 if place == 0:
                     axes.set_title(label, fontsize=8.5)
-            text = f"{textwrap.fill(first.prompts[row], 20)}\n({split})"
+            text = f"{title(first.prompts[row])}\n({split})"
             grid[place, 0].set_ylabel(text, fontsize=7.5, rotation=0, ha="right", va="center", labelpad=6)
     return file
 

@@ -1,0 +1,40 @@
+"""Values of a sweep's file in the notation of the command line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Quote, QuotedString
+from hydra.errors import HydraException
+
+
+def typed(value: Any) -> str:
+    """A value of a YAML file as it would be typed: a list holds the values to try, a string is Hydra's notation."""
+    if isinstance(value, list):
+        return ",".join(_plain(one) for one in value)
+    return value if isinstance(value, str) else _plain(value)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{','.join(_plain(one) for one in value)}]"
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{key}: {_plain(one)}' for key, one in value.items())}}}"
+    if isinstance(value, str):
+        return value if _reads_as_one(value) else QuotedString(value, Quote.single).with_quotes()
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _reads_as_one(text: str) -> bool:
+    """Whether Hydra takes a string without quotes, or with those that it has, for one value: itself, or a number."""
+    try:
+        value = OverridesParser.create().parse_override(f"x={{y: {text}}}").value()
+    except HydraException:
+        return False
+    if not isinstance(value, dict) or list(value) != ["y"]:
+        return False
+    found = value["y"]
+    if isinstance(found, str):
+        return found == text or text[0] in "'\""
+    return found is None or isinstance(found, int | float)
