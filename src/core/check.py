@@ -71,9 +71,11 @@ def run_level(cfg: dict[str, Any]) -> list[str]:
     if cfg.get("mode") == "train" and cfg.get("ckpt") is not None:
         problems.append(describe(f"ckpt={cfg['ckpt']}", "is for mode=eval, mode=protocol and mode=sample",
                                  "to go on with a run, write resume=auto or resume=<its folder>"))
-    if (isinstance(jobs := cfg.get("jobs"), str) and jobs != "auto") or (isinstance(jobs, int) and jobs < 1):
-        problems.append(describe(f"jobs={jobs}", "must be the number of jobs at a time, 1 or more, or auto: one for "
-                                 "each GPU"))
+    if isinstance(jobs := cfg.get("jobs"), str) and jobs != "auto":
+        problems.append(describe(f"jobs={jobs}", f"must be {RUN_KEYS['jobs'][1]}", "write jobs=2, say"))
+    if isinstance(jobs, int) and jobs < 1:
+        problems.append(describe(f"jobs={jobs}", "must be 1 or more",
+                                 "it is the number of jobs at a time; auto is one for each GPU"))
     if cfg.get("mode") == "sample" and not cfg.get("prompts"):
         problems.append(describe(f"prompts={arguments.shown(cfg.get('prompts'))}", "mode=sample needs prompts",
                                  "add prompts='[\"...\"]'"))
