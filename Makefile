@@ -50,6 +50,7 @@ doctor: $(STAMP)  ## say what of this machine is ready: torch, accelerator, disk
 
 dashboard: $(STAMP)  ## browse the recorded runs in the terminal, without a network
 	@test -d outputs/wandb || { echo "Nothing recorded yet: make run"; exit 1; }
+	@{ test -t 1 && true < /dev/tty; } 2>/dev/null || { echo "The dashboard needs a terminal; the figures are in outputs/latest/metrics.json"; exit 1; }
 	@$(BIN)/wandb leet outputs/wandb
 
 clean:  ## remove the virtual environment and caches (outputs/ stays)

@@ -5,14 +5,15 @@ from typing import Any
 
 _SIMPLE = {"int": int, "float": float, "bool": bool, "str": str, "list": list, "tuple": list, "dict": dict,
            "Sequence": list, "Iterable": list, "Mapping": dict, "Path": str, "List": list, "Dict": dict, "Tuple": list}
-_MISSING = "???"
+MAPPINGS = ("dict", "Mapping", "Dict")
+MISSING = "???"
 
 
 def mismatch(value: Any, annotation: ast.expr | None) -> str | None:
     """None if the value fits, else the rule it breaks, such as ``must be an int``. Unknown annotations accept all."""
     if annotation is None or (isinstance(value, dict) and "_target_" in value):
         return None
-    if value == _MISSING:
+    if value == MISSING:
         return "needs a value"
     return None if fits(value, annotation) else f"must be {describe(annotation)}"
 
@@ -39,6 +40,8 @@ def describe(node: ast.expr) -> str:
         if name == "Literal":
             words = [ast.unparse(item).strip(chr(39)) for item in _parameters(node)]
             return words[0] if len(words) == 1 else f"one of {', '.join(words)}"
+        if name in MAPPINGS:
+            return _mapping(_parameters(node)[-1])
         inner = [describe(item) for item in _parameters(node)]
         if name == "Optional":
             return f"{inner[0]} or null"
@@ -47,12 +50,25 @@ def describe(node: ast.expr) -> str:
         return f"a {_plain_name(name)} of {', '.join(item for item in inner if item != '...')}"
     if isinstance(node, ast.Constant):
         return "null" if node.value is None else describe(_forward(node)) if isinstance(node.value, str) else "..."
+    if _name(node) in MAPPINGS:
+        return _mapping(None)
     words = {"int": "a whole number (int)", "float": "a number (float)", "bool": "true or false", "str": "text"}
     return words.get(_name(node), _plain_name(_name(node)))
 
 
+def takes_mapping(node: ast.expr | None) -> bool:
+    """Whether a mapping is asked for, and nothing else but null."""
+    if isinstance(node, ast.BinOp):
+        return takes_mapping(node.left) and isinstance(node.right, ast.Constant) and node.right.value is None
+    return node is not None and _name(node.value if isinstance(node, ast.Subscript) else node) in MAPPINGS
+
+
+def _mapping(value: ast.expr | None) -> str:
+    return "a mapping" if value is None or _name(value) in ("Any", "object") else f"a mapping to {describe(value)}"
+
+
 def _plain_name(name: str) -> str:
-    return {"tuple": "list", "Sequence": "list", "Iterable": "list", "Mapping": "dict", "Path": "path"}.get(name, name)
+    return {"tuple": "list", "Sequence": "list", "Iterable": "list", "Path": "path"}.get(name, name)
 
 
 def _fits_simple(value: Any, name: str) -> bool:
@@ -76,7 +92,7 @@ def _fits_subscript(value: Any, name: str, parameters: list[ast.expr]) -> bool:
         return value is None or fits(value, parameters[0])
     if name == "Union":
         return any(fits(value, item) for item in parameters)
-    if name in ("dict", "Mapping", "Dict"):
+    if name in MAPPINGS:
         return isinstance(value, dict) and all(fits(item, parameters[1]) for item in value.values())
     if name in ("tuple", "Tuple"):
         return isinstance(value, list | tuple) and _fits_tuple(list(value), parameters)

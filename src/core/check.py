@@ -1,18 +1,21 @@
 """Everything that can be known before torch is imported: names, types, and each part's own rules."""
 
+from __future__ import annotations
+
 import contextlib
 import importlib.util
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from src.core import annotation, signature
-from src.core.errors import Problems, UserError, describe, did_you_mean
+from src.core import arguments, signature, trainer_rules
+from src.core.errors import Problems, UserError, describe, did_you_mean, subject
+
+if TYPE_CHECKING:
+    from src.core.origin import Origin
 
 ALLOWED = ("src.", "tests.", "lightning.", "torch.", "torchvision.", "torchmetrics.", "timm.", "transformers.",
            "diffusers.")
-RESERVED = {"_target_", "_partial_", "_args_", "_convert_", "_recursive_"}
-SUPPLIED_BY_CORE = {"logger", "callbacks", "default_root_dir"}
 PARTS = ("models", "data", "rewards")
 MODES = ("train", "eval", "protocol", "sample")
 RUN_KEYS: dict[str, tuple[tuple[type, ...], str]] = {
@@ -32,17 +35,24 @@ RUN_KEYS: dict[str, tuple[tuple[type, ...], str]] = {
 }
 
 
-def check(cfg: dict[str, Any], earlier: Sequence[str] = ()) -> None:
+def check(cfg: dict[str, Any], earlier: Sequence[str] = (), origin: Origin | None = None) -> None:
     """Raise ``Problems`` with all of them at once, ``earlier`` ones first, if this configuration cannot run."""
-    problems = [*earlier, *run_level(cfg)]
+    found = run_level(cfg) + trainer_rules.problems(cfg.get("trainer") or {})
     seen: list[dict[str, Any]] = []
     for path, node in targets(cfg):
         if node not in seen:  # method.model is an interpolation of model: one fault, one line
-            problems += check_target(path, node)
+            found += check_target(path, node, origin)
             seen.append(node)
-    problems += cross_field(cfg, tolerant=bool(problems))
+    problems = _more(list(earlier), list({subject(line): line for line in found}.values()))
+    problems = _more(problems, cross_field(cfg, tolerant=bool(problems)))
     if problems:
         raise Problems(problems)
+
+
+def _more(problems: list[str], found: Sequence[str]) -> list[str]:
+    """Both, without what was found about a key that has a problem already: its value is not what was meant."""
+    known = {subject(line) for line in problems}
+    return problems + [line for line in found if subject(line) not in known]
 
 
 def run_level(cfg: dict[str, Any]) -> list[str]:
@@ -58,8 +68,17 @@ def run_level(cfg: dict[str, Any]) -> list[str]:
         problems.append(describe(f"mode={cfg['mode']}", "there is no such mode", did_you_mean(cfg["mode"], MODES)))
     if isinstance(cfg.get("ckpt"), list) and cfg.get("mode") != "protocol":
         problems.append(describe(f"ckpt={cfg['ckpt']}", "several are compared by mode=protocol only", "give one"))
+    if cfg.get("mode") == "train" and cfg.get("ckpt") is not None:
+        problems.append(describe(f"ckpt={cfg['ckpt']}", "is for mode=eval, mode=protocol and mode=sample",
+                                 "to go on with a run, write resume=auto or resume=<its folder>"))
+    if isinstance(jobs := cfg.get("jobs"), str) and jobs != "auto":
+        problems.append(describe(f"jobs={jobs}", f"must be {RUN_KEYS['jobs'][1]}", "write jobs=2, say"))
+    if isinstance(jobs, int) and jobs < 1:
+        problems.append(describe(f"jobs={jobs}", "must be 1 or more",
+                                 "it is the number of jobs at a time; auto is one for each GPU"))
     if cfg.get("mode") == "sample" and not cfg.get("prompts"):
-        problems.append(describe("prompts=null", "mode=sample needs prompts", "add prompts='[\"...\"]'"))
+        problems.append(describe(f"prompts={arguments.shown(cfg.get('prompts'))}", "mode=sample needs prompts",
+                                 "add prompts='[\"...\"]'"))
     if not (cfg.get("method") or {}).get("_target_"):
         problems.append(describe("method", "no method was chosen", "add method=<name>"))
     return problems
@@ -77,7 +96,7 @@ def targets(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
             yield from targets(child, f"{path}[{index}]")
 
 
-def check_target(path: str, node: dict[str, Any]) -> list[str]:
+def check_target(path: str, node: dict[str, Any], origin: Origin | None = None) -> list[str]:
     """Problems of one node: a target that is not there, unknown or missing keys, wrong types."""
     target = node["_target_"]
     if not isinstance(target, str) or not target.startswith(ALLOWED):
@@ -86,26 +105,7 @@ def check_target(path: str, node: dict[str, Any]) -> list[str]:
         known = signature.read(target)
     except signature.TargetError as error:
         return [describe(f"{path}._target_={target}", str(error))]
-    return [] if known is None else check_arguments(path, node, known)
-
-
-def check_arguments(path: str, node: dict[str, Any], known: signature.Signature) -> list[str]:
-    """Compare a node's keys and values with the constructor's keyword arguments."""
-    problems = []
-    given = {key: value for key, value in node.items() if key not in RESERVED}
-    for key, value in given.items():
-        argument = known.arguments.get(key)
-        if argument is not None:
-            rule = annotation.mismatch(value, argument.annotation)
-            problems += [describe(f"{path}.{key}={_short(value)}", rule)] if rule else []
-        elif not known.open:
-            problems.append(describe(f"{path}.{key}={_short(value)}", f"{node['_target_']} has no argument {key}",
-                                     did_you_mean(key, known.arguments)))
-    if not node.get("_partial_") and not node.get("_args_"):
-        problems += [describe(f"{path}.{key}", f"{node['_target_']} needs a value for it", f"add {path}.{key}=...")
-                     for key, argument in known.arguments.items()
-                     if argument.required and key not in given and key not in SUPPLIED_BY_CORE]
-    return problems
+    return [] if known is None else arguments.problems(path, node, known, origin)
 
 
 def cross_field(cfg: dict[str, Any], tolerant: bool) -> list[str]:
@@ -143,18 +143,14 @@ def load_rules(file: Path) -> Callable[[dict[str, Any]], list[str]]:
     return module.check
 
 
-def _short(value: Any) -> str:
-    text = "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
 def length(cfg: dict[str, Any], key: str) -> list[str]:
     """A method's schedules run over `method.<key>` epochs: the trainer must not stop elsewhere, or go on."""
     most, planned = (cfg.get("trainer") or {}).get("max_epochs"), (cfg.get("method") or {}).get(key)
     if not isinstance(most, int) or not isinstance(planned, int) or most == planned:
         return []
     return [describe(f"trainer.max_epochs={most}", f"the schedules run over method.{key}={planned}",
-                     f"set method.{key}={most} instead" if most > 0 else "leave it out")]
+                     f"set method.{key}={most} instead" if most > 0 else f"set method.{key} to train more or less, "
+                     "1 or more")]
 
 
 def shares_weights(trainer: dict[str, Any]) -> bool:

@@ -12,8 +12,8 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from src.core import atomic
+from src.core.checkpoint_files import LAST, NEXT, PREVIOUS, refuse_damaged
 from src.core.errors import FAILED_RUN, UserError
-from src.core.resume import LAST, NEXT, PREVIOUS, damage
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -139,8 +139,7 @@ def load(path: Path) -> dict[str, Any]:
     """Read a checkpoint without running code from it. Raises ``UserError`` if it is missing, damaged or foreign."""
     if not path.is_file():
         raise UserError(path, "there is no such checkpoint", "give a .ckpt file or a run folder")
-    if fault := damage(path):
-        raise UserError(path, f"the checkpoint is damaged ({fault})", "use an older one, such as last-prev.ckpt")
+    refuse_damaged(path)
     try:
         content = torch.load(path, weights_only=True, map_location="cpu")
     except Exception as error:

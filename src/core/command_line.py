@@ -5,11 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from src.core.compose import CONF, ROOT
-from src.core.errors import UserError, did_you_mean
+from src.core.errors import UserError, did_you_mean, nearest
+from src.core.quoting import in_shell
 from src.core.runfolder import sweep_named
 
 HYDRA_FLAGS = ("--multirun", "-m", "--cfg", "-c", "--info", "-i", "--resolve", "--package", "-p", "--hydra-help",
                "--version", "--shell-completion", "-sc")
+FLAGS = ("--help", "--config-dir", *HYDRA_FLAGS)
 HELP = """\
 python -m src.run [key=value ...]            trains; `make run` is the same with everything set up first
 
@@ -64,8 +66,7 @@ def parse(argv: Sequence[str]) -> Arguments:
             found.flags += [word, *(words[:1] if takes_value else [])]
             words = words[1:] if takes_value else words
         elif word.startswith("-"):
-            raise UserError(word, "there is no such flag; settings are written key=value",
-                            did_you_mean(word, ["--help", "--config-dir", *HYDRA_FLAGS], show_all=0))
+            raise _no_flag(word, words)
         else:
             found.overrides.append(word)
     found.multirun |= sweep_named(found.overrides) is not None or any(
@@ -85,6 +86,19 @@ def help_text(roots: Sequence[Path] = ()) -> str:
         if names:
             lines.append(f"  {group:<11}{', '.join(names)}")
     return HELP.format(groups="\n".join(lines))
+
+
+def _no_flag(word: str, rest: Sequence[str]) -> UserError:
+    """A setting with dashes, ``--seed=1`` or ``--seed 1``, or a flag that is misspelt."""
+    near = nearest(word, FLAGS)
+    name = word.lstrip("-")
+    if "=" in name:
+        fix = f"write {in_shell(name)}, without dashes"
+    elif near is None and rest and not set("-=") & set(rest[0]):
+        fix = f"write {in_shell(f'{name}={rest[0]}')}, without dashes"
+    else:
+        fix = did_you_mean(word, FLAGS)
+    return UserError(word, "there is no such flag; settings are written key=value", fix)
 
 
 def _folder(text: str) -> Path:

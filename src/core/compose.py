@@ -22,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from src.core import options
 from src.core import overrides as command_line_overrides
+from src.core import unknown as unknown_keys
 from src.core.errors import Problems, UserError, describe
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,7 +81,7 @@ def compose(given: Sequence[str], extra: Sequence[Path] = (), sweep: bool = Fals
         if any(group in DECISIVE for group in words.wrong_groups):
             raise Problems(words.problems)
         cfg, unknown = _compose_known(items, words)
-        words.problems += [words.describe_unknown(item, cfg) for item in [*unknown, *words.adrift]]
+        words.problems += [unknown_keys.told(item, cfg, words.groups) for item in [*unknown, *words.adrift]]
     if cfg is None:
         raise Problems(words.problems)
     with open_dict(cfg):

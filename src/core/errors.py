@@ -1,6 +1,7 @@
 """Errors that are the user's to mend: the offending value, the rule, the fix."""
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 
 BAD_INPUT = 2
@@ -48,10 +49,16 @@ def describe(value: str, rule: str = "", fix: str = "") -> str:
     return f"{text}. {fix[0].upper()}{fix[1:]}" if fix else text
 
 
+def subject(line: str) -> str:
+    """The key that a line made by ``describe`` is about: ``method.lr`` of ``+method.lr=inf: must be ...``."""
+    return re.split(r"[=:\s]", line.lstrip("+~"), maxsplit=1)[0]
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that looks most like ``name``, or None if none is close."""
-    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.55)
-    return found[0] if found else None
+    found = difflib.get_close_matches(name, list(known), n=5, cutoff=0.55)
+    swapped = [match for match in found if sorted(match) == sorted(name)]  # modle: model, although mode is as near
+    return next(iter(swapped + found), None)
 
 
 def did_you_mean(name: str, known: Iterable[str], show_all: int = 20) -> str:

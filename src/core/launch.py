@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from src.core import atomic, console, environment, peers, quiet, resume, runfolder, signals, slurm
 from src.core.errors import FAILED_RUN, UserError
 from src.core.plan import Plan
+from src.core.quoting import typed
 from src.core.results import Results, Status, read
 from src.core.resume import key
 
@@ -23,8 +24,7 @@ SHOW_TRACEBACK = "B2_TRACEBACK"
 def launch(plan: Plan) -> int:
     """Carry the plan out and return the exit code: 0, 1 (failed), 2 (bad input), 130, 138, 140 or 143 (stopped)."""
     if plan.finished:
-        console.note(f"{runfolder.short(plan.folder)}: finished already, by this job before it was queued again.")
-        return 0
+        return _say_finished(plan)
     run = _Run(plan)
     if not console.is_main_process():
         peers.follow_parent()
@@ -34,7 +34,7 @@ def launch(plan: Plan) -> int:
         finally:
             run.folder.close()
             os.environ.pop(runfolder.ENV, None)
-        return _queued_again(code) if slurm.job() else code
+        return slurm.queued_again(code) if slurm.job() else code
 
 
 class _Run:
@@ -99,7 +99,7 @@ class _Run:
         if self.folder.is_open and not began and error.exit_code != FAILED_RUN:
             self._close_loggers()
             self.folder.undo()
-        if self._wants_traceback():
+        if os.environ.get(SHOW_TRACEBACK):
             traceback.print_exc()
         console.fail(error, from_any=True)
         if began or error.exit_code == FAILED_RUN:
@@ -127,7 +127,7 @@ class _Run:
             log.write_text("".join(traceback.format_exception(error)))
         except OSError:
             traceback.print_exception(error)
-        if self._wants_traceback():
+        if os.environ.get(SHOW_TRACEBACK) or self.plan.choices.get("debug"):
             traceback.print_exception(error)
         reason = str(error).strip().splitlines()
         console.fail(UserError(type(error).__name__, reason[0] if reason else "no message",
@@ -146,7 +146,7 @@ class _Run:
 
     def _say_how_to_continue(self) -> None:
         if (self.plan.folder / "metrics.json").is_file() and self.plan.cfg["mode"] == "train":
-            console.note(f"Continue with: python -m src.run resume={runfolder.short(self.plan.folder)}")
+            console.note(f"Continue with: python -m src.run {typed('resume', runfolder.short(self.plan.folder))}")
 
     def _on_loss(self, what: str) -> None:
         """Another process has ended while this one waits for it, and cannot be woken up."""
@@ -157,23 +157,13 @@ class _Run:
         if self.work is not None:
             _best_effort("closing the loggers", self.work.close)
 
-    def _wants_traceback(self) -> bool:
-        return bool(os.environ.get(SHOW_TRACEBACK) or self.plan.choices.get("debug"))
 
-
-def _queued_again(code: int) -> int:
-    """The exit code in a SLURM job; one that was warned or is preempted is queued again by its main process.
-
-    The other processes end well: srun would end the main one as soon as another has failed, maybe while it asks.
-    """
-    warned, moved, ended = (128 + signum for signum in (signals.REQUEUE, signals.MOVE, signals.END))
-    if code not in (warned, moved, ended):
-        return code
-    if not console.is_main_process():
-        return 0
-    if code == warned or (code == ended and slurm.is_preempted()):
-        slurm.requeue()
-    return code
+def _say_finished(plan: Plan) -> int:
+    place = runfolder.short(plan.folder)
+    console.note(f"{place}: finished already; its figures are in {place / 'metrics.json'}")
+    if plan.cfg["mode"] == "train":
+        console.note(f"Evaluate it again with: python -m src.run mode=eval {typed('ckpt', place)}")
+    return 0
 
 
 def _lasts(override: str) -> bool:

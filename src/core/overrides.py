@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.object_type import ObjectType
@@ -12,7 +11,9 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
+from src.core import syntax
 from src.core.errors import describe, did_you_mean
+from src.core.unknown import leaves, root
 
 
 class Words:
@@ -25,6 +26,9 @@ class Words:
         listed = {str(key) for item in config.defaults if isinstance(item, DictConfig) for key in item}
         self.groups = sorted({*loader.list_groups(""), *(name for name in listed if " " not in name),
                               "hydra/launcher", "hydra/sweeper"})
+        lines = OmegaConf.to_container(config.defaults, resolve=False)
+        self.needed = {*re.findall(r"\$\{(\w+)\}", str(lines)), "trainer"}  # by other lines of the list, or by a run
+        self.given = {key for line in lines if isinstance(line, dict) for key in line if line[key] is not None}
         self.roots = {*self.groups, *(str(key) for key in config)}
         self.problems: list[str] = []
         self.wrong_groups: list[str] = []
@@ -33,7 +37,9 @@ class Words:
     def read(self, given: Sequence[str], sweep: bool = False) -> list[Override]:
         """The usable overrides; of a sweep's lists, the first value. The others are told in ``problems``."""
         kept: list[Override] = []
-        for text in given:
+        words, loose = syntax.joined(given)
+        self.problems += loose
+        for text in words:
             item = self._parse(text, sweep)
             if item is None or not self._has_options(item):
                 continue
@@ -51,42 +57,17 @@ class Words:
         return names + [f"{folder}/{name}" for folder in folders if folder not in names
                         for name in self.options(f"{group}/{folder}")]
 
-    def describe_unknown(self, item: Override, cfg: DictConfig | None) -> str:
-        """The line for a key that the configuration does not have."""
-        nodes = {} if cfg is None else {key: value for key, value in cfg.items_ex(resolve=False)
-                                        if key != "hydra" or root(item) == "hydra"}
-        known = {*flatten(OmegaConf.create(nodes)), *self.groups}
-        key, text = item.key_or_group, item.input_line
-        if key in known and isinstance(item.value(), dict):
-            # Hydra complains of a mapping as a whole, where one of its keys is wrong.
-            key = next((name for name in leaves(item.value(), key) if name not in known), key)
-        elif key in known and item.is_add():
-            return describe(text, f"+ adds a new key, and {key} exists", f"write {text.lstrip('+')}")
-        elif key in known:
-            return describe(text, f"{key} takes another kind of value", _kind(key, OmegaConf.select(cfg, key)))
-        return describe(text, f"there is no key {key}", self._nearest_key(key, root(item), known, {*nodes}))
-
-    def _nearest_key(self, key: str, first: str, known: set[str], top: set[str]) -> str:
-        same_leaf = [name for name in sorted(known) if name.rsplit(".", 1)[-1] == key.rsplit(".", 1)[-1]]
-        if same_leaf and ("." not in key or first in top):
-            return f"did you mean {' or '.join(same_leaf[:3])}?"
-        if first not in {*top, *self.groups}:
-            return did_you_mean(first, {*top, *self.groups}, show_all=40)
-        parent = key.rsplit(".", 1)[0] + "."
-        siblings = [name for name in known if name.startswith(parent) and "." not in name[len(parent):]]
-        return did_you_mean(key, siblings) if siblings else did_you_mean(key, known, show_all=0)
-
     def _parse(self, text: str, sweep: bool) -> Override | None:
         try:
             item = OverridesParser.create(self.loader).parse_overrides([text])[0]
         except HydraException as error:
             rule = f"this is not a valid key=value ({str(error).splitlines()[0]})"
-            self.problems.append(describe(text, rule, _syntax(text)))
+            self.problems.append(describe(text, rule, syntax.fix(text)))
             return None
         if not item.is_sweep_override() or item.key_or_group.startswith("hydra."):
             return item
         if not sweep:
-            self.problems.append(describe(text, "several values need a sweep", "add -m, or write a list: 'key=[a,b]'"))
+            self.problems.append(describe(text, "several values need a sweep", syntax.several(text)))
             return None
         return self._first_of(item)
 
@@ -102,8 +83,10 @@ class Words:
     def _has_options(self, item: Override) -> bool:
         """Whether each option the override picks exists in its group."""
         group, value = item.key_or_group, item.value()
-        if group not in self.groups or item.is_delete() or value is None:
+        if group not in self.groups:
             return True
+        if item.is_delete() or value is None:
+            return self._may_be_left_out(item)
         if isinstance(value, dict):
             each = " ".join(f"{name}={part}" for name, part in leaves(value, group).items())
             self.problems.append(describe(item.input_line, f"{group}= picks an option by its name", f"write {each}"))
@@ -115,6 +98,17 @@ class Words:
         self.wrong_groups += [group] * len(wrong)
         return not wrong
 
+    def _may_be_left_out(self, item: Override) -> bool:
+        group, options = item.key_or_group, self.options(item.key_or_group)
+        by_null = group not in self.given or "none" in options
+        if group not in self.needed if item.is_delete() else by_null:
+            return True
+        nothing = f"{group}=null" if by_null else None if group in self.needed else f"~{group}"
+        fix = f"write {nothing} for none of it" if nothing else f"choose one: {group}={'|'.join(options)}"
+        self.problems.append(describe(item.input_line, f"{group} cannot be left out like this", fix))
+        self.wrong_groups.append(group)
+        return False
+
     def _plain(self, item: Override) -> Override | None:
         """``group=null`` means the group's ``none`` option; groups without one are null already."""
         if item.key_or_group not in self.groups or item.is_delete() or item.value() is not None:
@@ -122,45 +116,6 @@ class Words:
         if "none" not in self.options(item.key_or_group):
             return None
         return OverridesParser.create().parse_override(f"{item.key_or_group}=none")
-
-
-def root(item: Override) -> str:
-    """The first part of a key: ``method`` of ``method.lr`` and of ``method/part``."""
-    return re.split(r"[.@/]", item.key_or_group)[0]
-
-
-def leaves(value: Any, name: str) -> dict[str, Any]:
-    """Dotted names of all single values that `name=value` sets."""
-    if not isinstance(value, dict) or not value:
-        return {name: value}
-    return {leaf: part for key, inner in value.items() for leaf, part in leaves(inner, f"{name}.{key}").items()}
-
-
-def _syntax(text: str) -> str:
-    """What to write instead of something that Hydra cannot read."""
-    if "{" in text or "}" in text:
-        return "write a mapping in quotes, and none around its keys: 'key={name: value}'"
-    return "quote lists: 'key=[a,b]'" if "=" in text else "join a key and its value by =: key=value"
-
-
-def _kind(key: str, now: Any) -> str:
-    """How a key is set, by the value that it has."""
-    names = [str(name) for name in now if name != "_target_"] if isinstance(now, DictConfig) else []
-    if not names:
-        return f"it is now {key}={now}"
-    return f"write {key}.{names[0]}=... or '{key}={{{names[0]}: ...}}'; its keys are {', '.join(names)}"
-
-
-def flatten(node: Any, prefix: str = "") -> list[str]:
-    """Dotted names of every key below ``node``; interpolations are not followed."""
-    names: list[str] = []
-    for key in node if isinstance(node, DictConfig) and not node._is_none() else ():
-        name = f"{prefix}{key}"
-        names.append(name)
-        child = node._get_node(key)
-        if isinstance(child, DictConfig) and not child._is_interpolation():
-            names += flatten(child, f"{name}.")
-    return names
 
 
 def culprits(items: Sequence[Override], message: str) -> list[Override]:

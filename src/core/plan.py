@@ -9,10 +9,11 @@ from typing import Any
 
 from omegaconf.errors import OmegaConfBaseException
 
-from src.core import console, rendezvous, results, resume, runfolder
+from src.core import checkpoint_files, console, rendezvous, results, resume, runfolder
 from src.core.check import check
 from src.core.compose import Composed, compose, plain
 from src.core.errors import Problems, UserError
+from src.core.origin import Origin
 from src.core.states import State, found, run_of
 
 
@@ -28,7 +29,7 @@ class Plan:
     command: str
     resumed: bool = False
     checkpoint: Path | None = None
-    finished: bool = False  # by the same SLURM job, before it was queued again
+    finished: bool = False  # already: there is nothing to do
     states: tuple[State, ...] = ()
 
 
@@ -41,13 +42,15 @@ def make(overrides: Sequence[str], roots: Sequence[Path] = (), argv: Sequence[st
     if asked["mode"] == "train":
         if asked["resume"] in (None, "auto"):
             folder = rendezvous.decided("job", lambda: resume.of_job(given, _named_folder(composed, given), output_dir))
-            finished = folder is not None and results.read(folder).get("status") == "finished"
         if folder is None and asked["resume"] is not None:
-            folder = _resumed_folder(str(asked["resume"]), given, output_dir)
+            folder = _resumed_folder(str(asked["resume"]), composed, given, output_dir)
         if folder is not None:
             _check_training(folder)
-            given = resume.merge(resume.saved_overrides(folder), resume.lasting(given))
-            composed, checkpoint = compose(given, roots), resume.checkpoint(folder)
+            saved = resume.saved_overrides(folder)
+            given = resume.merge(saved, resume.lasting(given))
+            finished = _is_finished(folder) and set(given) == set(saved)
+            composed, checkpoint = compose(given, roots), None if finished else checkpoint_files.newest(folder)
+            composed.cfg.ckpt = asked["ckpt"]  # refused, not passed over
     elif asked["mode"] in ("eval", "sample") and isinstance(asked["ckpt"], str):
         checkpoint = resume.evaluated(asked["ckpt"], output_dir)
         given = _as_trained(run_of(checkpoint), given)
@@ -58,14 +61,16 @@ def make(overrides: Sequence[str], roots: Sequence[Path] = (), argv: Sequence[st
         composed = compose(given, roots)
     command = shlex.join(["python", "-m", "src.run", *(given if folder else argv or overrides)])
     place = folder or _fresh_folder(composed, given)
-    return _checked(composed, Plan({}, composed.choices, given, place, command, folder is not None, checkpoint,
-                                   finished, tuple(compared)))
+    ours = folder is not None or (asked["mode"] != "train" and resume.has_evaluated(place, command))
+    finished = finished or (folder is None and ours and _is_finished(place))
+    return _checked(composed, roots, ours, Plan({}, composed.choices, given, place, command, folder is not None,
+                                                checkpoint, finished, tuple(compared)))
 
 
 def check_only(overrides: Sequence[str], roots: Sequence[Path] = (), sweep: bool = False) -> None:
     """Raise ``UserError`` if the run, or the first run of a sweep, cannot be made."""
     composed = compose(overrides, roots, sweep)
-    check(_resolved(composed), composed.problems)
+    check(_resolved(composed), composed.problems, Origin(composed, overrides, roots))
 
 
 def _asked(composed: Composed) -> dict[str, Any]:
@@ -83,25 +88,34 @@ def _resolved(composed: Composed) -> dict[str, Any]:
         raise Problems([*composed.problems, *error.lines()]) from error
 
 
-def _checked(composed: Composed, plan: Plan) -> Plan:
+def _checked(composed: Composed, roots: Sequence[Path], ours: bool, plan: Plan) -> Plan:
+    """``ours``: what the folder holds is this command's own."""
     composed.cfg.run_dir = str(plan.folder)
     cfg = _resolved(composed)
-    check(cfg, composed.problems)
+    check(cfg, composed.problems, Origin(composed, plan.overrides, roots))
     rendezvous.check()
     if console.is_main_process():
         runfolder.check_writable(plan.folder)
-        if not plan.resumed:
+        if not ours:
             runfolder.check_unused(plan.folder)
     return replace(plan, cfg=cfg)
 
 
-def _resumed_folder(wanted: str, given: list[str], output_dir: Path) -> Path | None:
+def _resumed_folder(wanted: str, composed: Composed, given: list[str], output_dir: Path) -> Path | None:
+    if wanted == "auto" and composed.problems:
+        return None  # no run has such overrides; the check says what is wrong with them
     if not console.is_main_process() and runfolder.ENV in os.environ:
         return Path(os.environ[runfolder.ENV])
-    folder = rendezvous.decided("resume", lambda: resume.find(wanted, given, output_dir))
+    named = _named_folder(composed, given)
+    folder = rendezvous.decided("resume", lambda: resume.find(wanted, given, output_dir, named))
     if folder is None:
-        console.note("resume=auto: no unfinished run has these overrides; starting afresh.")
+        found = f"there is no run in {named} yet" if named else "no unfinished run has these overrides"
+        console.note(f"resume=auto: {found}; starting afresh.")
     return folder
+
+
+def _is_finished(folder: Path) -> bool:
+    return results.read(folder).get("status") == "finished"
 
 
 def _check_training(folder: Path) -> None:

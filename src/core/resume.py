@@ -1,14 +1,13 @@
-"""Which run to continue, and from which of its checkpoints."""
+"""Which run to continue, and which to evaluate."""
 
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from src.core import atomic, console, results, runfolder, slurm
+from src.core import atomic, checkpoint_files, console, results, runfolder, slurm
+from src.core.checkpoint_files import BEST, LAST, NEXT, PREVIOUS
 from src.core.errors import UserError, did_you_mean
+from src.core.quoting import typed
 
-LAST, PREVIOUS = "last.ckpt", "last-prev.ckpt"
-NEXT = "next.ckpt"  # complete, but its epoch's row may not be in metrics.csv yet
 OWN_KEYS = ("resume", "run_dir", "ckpt", "prompts", "mode")
 
 
@@ -37,10 +36,14 @@ def saved_overrides(folder: Path) -> list[str]:
                         "give a folder below outputs/runs") from error
 
 
-def find(resume: str, overrides: Sequence[str], output_dir: Path) -> Path | None:
-    """The folder to continue, or None for a fresh start (``auto`` found nothing)."""
+def find(resume: str, overrides: Sequence[str], output_dir: Path, named: str | None = None) -> Path | None:
+    """The folder to continue, or None for a fresh start (``auto`` found nothing).
+
+    ``named`` is the folder that the command line gives: ``auto`` looks there only, and a finished run is found too.
+    """
     if resume == "auto":
-        return _newest_unfinished(set(lasting(overrides)), output_dir)
+        wanted = set(lasting(overrides))
+        return _begun_in(Path(named), wanted) if named else _newest_unfinished(wanted, output_dir)
     folder = output_dir / "latest" if resume == "latest" else Path(resume)
     if not folder.is_dir():
         runs = [path.name for path in _runs(output_dir)]
@@ -57,52 +60,44 @@ def of_job(overrides: Sequence[str], named: str | None, output_dir: Path) -> Pat
     if not slurm.was_requeued():
         return None
     for folder in [Path(named)] if named else reversed(_runs(output_dir)):
-        if slurm.trained(folder) and set(lasting(saved_overrides(folder))) == set(lasting(overrides)):
+        if slurm.was_in(folder) and set(lasting(saved_overrides(folder))) == set(lasting(overrides)):
             return folder.resolve()
     return None
 
 
-def checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint of a run that can be read; None if it never wrote one."""
-    damaged = []
-    for path in (folder / "checkpoints" / LAST, folder / "checkpoints" / PREVIOUS):
-        if not path.is_file():
-            continue
-        fault = damage(path)
-        if fault is None:
-            if damaged:
-                console.warn(f"{damaged[0]} is damaged; going on from {path.name}, one epoch earlier")
-            return path
-        damaged.append(path)
-    if damaged:
-        raise UserError(damaged[0], "every checkpoint of this run is damaged", "start it anew without resume=")
-    return None
+def has_evaluated(folder: Path, command: str) -> bool:
+    """Whether this SLURM job began the very same evaluation in a folder before it was queued again."""
+    return slurm.was_requeued() and slurm.was_in(folder) and results.read(folder).get("command") == command
 
 
 def evaluated(ckpt: str, output_dir: Path) -> Path:
     """The file that ``ckpt=`` names: a file, a run folder, or ``latest``."""
-    path = output_dir / "latest" if ckpt == "latest" else Path(ckpt)
+    path = latest(output_dir) if ckpt == "latest" else Path(ckpt)
     if path.is_file():
+        checkpoint_files.refuse_damaged(path)
         return path.resolve()
     if not path.is_dir():
         raise UserError(f"ckpt={ckpt}", "there is no such file or run folder",
                         "give a .ckpt file, a run folder or latest")
-    folder = path.resolve()
-    best = folder / "checkpoints" / "best.ckpt"
-    found = best if best.is_file() else checkpoint(folder)
-    if found is None:
-        raise UserError(f"ckpt={ckpt}", f"{folder} has no checkpoint", "give a run that finished an epoch")
-    return found
+    files = checkpoint_files.in_run(path.resolve())
+    if not files:
+        raise UserError(f"ckpt={ckpt}", f"{path.resolve()} has no checkpoint", "give a run that finished an epoch")
+    if files[0].name == BEST:
+        checkpoint_files.refuse_damaged(files[0])
+        return files[0]
+    return checkpoint_files.newest(path.resolve()) or files[0]
 
 
-def damage(path: Path) -> str | None:
-    """What is wrong with a checkpoint file (each of its parts carries a checksum), or None."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            broken = archive.testzip()
-    except Exception as error:  # zipfile raises whatever the damage leads it into
-        return str(error) or type(error).__name__
-    return f"checksum of {broken}" if broken else None
+def latest(output_dir: Path) -> Path:
+    """The newest run that has a checkpoint; where none has, the newest of all."""
+    newest = output_dir / "latest"
+    if checkpoint_files.in_run(newest):
+        return newest
+    found = next((folder for folder in reversed(_runs(output_dir)) if checkpoint_files.in_run(folder)), None)
+    if found:
+        console.note(f"ckpt=latest: {runfolder.short(newest.resolve())} has no checkpoint; "
+                     f"{runfolder.short(found)} is the newest run that has one.")
+    return found or newest
 
 
 def tidy(folder: Path, chosen: Path | None) -> None:
@@ -112,6 +107,17 @@ def tidy(folder: Path, chosen: Path | None) -> None:
     atomic.remove(folder / "checkpoints" / NEXT)
     if chosen is not None and chosen.name == PREVIOUS:
         atomic.remove(folder / "checkpoints" / LAST)
+
+
+def _begun_in(folder: Path, wanted: set[str]) -> Path | None:
+    """The run in a folder; None if there is none yet. Raises ``UserError`` if it is another one."""
+    if not (folder / "overrides.txt").is_file():
+        return None
+    others = sorted(set(lasting(saved_overrides(folder))) ^ wanted)
+    if others:
+        raise UserError(f"run_dir={folder}", f"the run in it differs from this command in {' '.join(others)}",
+                        f"go on with it by {typed('resume', folder)}, or name another folder")
+    return folder.resolve()
 
 
 def _newest_unfinished(wanted: set[str], output_dir: Path) -> Path | None:

@@ -10,7 +10,7 @@ from typing import IO, Any
 
 import yaml
 
-from src.core import atomic, rendezvous
+from src.core import atomic, quoting, rendezvous
 from src.core.errors import UserError
 
 ENV = "B2_RUN_DIR"
@@ -60,7 +60,8 @@ def check_writable(path: Path) -> None:
 def check_unused(path: Path) -> None:
     """Raise ``UserError`` if a fresh run would write into an older run's folder."""
     if (path / "metrics.json").exists():
-        raise UserError(path, "this folder holds a run already", f"continue it with resume={path}, or name another")
+        raise UserError(path, "this folder holds a run already",
+                        f"continue it with {quoting.typed('resume', path)}, or name another")
 
 
 class RunFolder:
@@ -181,8 +182,9 @@ def sweep_named(overrides: Iterable[str]) -> Path | None:
     """The sweep's folder that ``resume=`` names, if it is one's."""
     for text in overrides:
         key, _, value = text.partition("=")
-        if key == "resume" and value and (Path(value) / SWEEP_FILE).is_file():
-            return Path(value).absolute()
+        folder = Path(quoting.text_of(value))
+        if key == "resume" and value and (folder / SWEEP_FILE).is_file():
+            return folder.absolute()
     return None
 
 

@@ -4,9 +4,9 @@ import os
 import subprocess
 from pathlib import Path
 
-from src.core import atomic, console
+from src.core import atomic, console, signals
 
-JOB_FILE = "slurm_job.txt"  # in a run's folder: the job that trained it last
+JOB_FILE = "slurm_job.txt"  # in a run's folder: the job that worked on it last
 
 
 def job() -> str | None:
@@ -22,13 +22,13 @@ def was_requeued() -> bool:
 
 
 def record(folder: Path) -> None:
-    """Note in a run's folder which job trains it."""
+    """Note in a run's folder which job works on it."""
     if (number := job()) is not None:
         atomic.write_text(folder / JOB_FILE, f"{number}\n")
 
 
-def trained(folder: Path) -> bool:
-    """Whether this job trained the run in a folder."""
+def was_in(folder: Path) -> bool:
+    """Whether this job is the last that worked on the run in a folder."""
     try:
         return (folder / JOB_FILE).read_text().strip() == job()
     except OSError:
@@ -43,6 +43,21 @@ def is_preempted() -> bool:
     except (OSError, subprocess.SubprocessError):
         return False
     return "JobState=RUNNING" in told and "PreemptTime=" in told and "PreemptTime=None" not in told
+
+
+def queued_again(code: int) -> int:
+    """The exit code in a SLURM job; one that was warned or is preempted is queued again by its main process.
+
+    The other processes end well: srun would end the main one as soon as another has failed, maybe while it asks.
+    """
+    warned, moved, ended = (128 + signum for signum in (signals.REQUEUE, signals.MOVE, signals.END))
+    if code not in (warned, moved, ended):
+        return code
+    if not console.is_main_process():
+        return 0
+    if code == warned or (code == ended and is_preempted()):
+        requeue()
+    return code
 
 
 def requeue() -> None:

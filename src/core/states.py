@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from src.core import resume
+from src.core import checkpoint_files, resume
 from src.core.errors import UserError
 
 KEPT = Path("checkpoints") / "kept"  # in a run's folder: <epoch's name>_<epochs behind it>.safetensors
@@ -62,8 +62,10 @@ def run_of(file: Path) -> Path | None:
 
 
 def _of(name: str, output_dir: Path) -> list[State]:
-    path = output_dir / "latest" if name == "latest" else Path(name)
+    path = resume.latest(output_dir) if name == "latest" else Path(name)
     if path.is_file():
+        if path.suffix == ".ckpt":
+            checkpoint_files.refuse_damaged(path)
         return [State(path.resolve(), run_of(path.resolve()))]
     if not path.is_dir():
         raise UserError(f"ckpt={name}", "there is no such file or run folder",
@@ -71,7 +73,7 @@ def _of(name: str, output_dir: Path) -> list[State]:
     folder = path.resolve()
     resume.saved_overrides(folder)
     files = sorted((folder / KEPT).glob("*_*.safetensors"), key=lambda file: State(file).epoch or 0)
-    last = resume.checkpoint(folder)
+    last = checkpoint_files.newest(folder)
     if not files and last is None:
         raise UserError(f"ckpt={name}", f"{folder} has no checkpoint", "give a run that finished an epoch")
     return [State(file, folder) for file in [*files, *([last] if last else [])]]

@@ -9,7 +9,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
-from src.core import atomic, checkpoint, console, signals
+from src.core import atomic, checkpoint, console, devices, rendezvous, signals
 from src.core.build import build
 from src.core.callbacks import RunState, finished_epochs, seed_everything
 from src.core.errors import UserError
@@ -27,7 +27,7 @@ class Work:
         self.plan, self.results = plan, results
         self.mode: str = plan.cfg["mode"]
         self.loggers: list[Logger] = []
-        refuse_missing_gpu(plan.cfg["trainer"].get("accelerator"))
+        devices.refuse_missing(plan.cfg["trainer"])
         seed_everything(plan.cfg["seed"], epoch=-1)
         self.module: LightningModule = build(plan.cfg["method"])
         self.module.run_dir, self.module.seed = plan.folder, plan.cfg["seed"]
@@ -163,7 +163,7 @@ class Work:
 
     def _banner(self) -> None:
         rows = list(self.module.banner()) if hasattr(self.module, "banner") else []
-        rows += [("run folder", str(short(self.plan.folder))), ("device", device_name(self.trainer))]
+        rows += [("run folder", str(short(self.plan.folder))), ("device", devices.name(self.trainer))]
         if self.plan.checkpoint is not None:
             rows.append(("from", f"{short(self.plan.checkpoint)} ({self.first_epoch} epochs)"))
         elif self.plan.resumed:
@@ -171,6 +171,8 @@ class Work:
         if self.mode == "protocol":
             rows.append(("states", f"{len(self.states)} to evaluate" if self.states else "all evaluated before"))
         console.banner(f"{self.plan.choices.get('method')}  {self.mode}", rows)
+        if self.trainer.num_devices > 1 and self.mode != "sample" and not rendezvous.is_needed():
+            console.note(f"Starting {self.trainer.num_devices} processes, each of which loads PyTorch and the data.")
 
     def _test(self, label: str, suffix: str, start: Path | None = None) -> None:
         signals.check_stop()
@@ -208,20 +210,3 @@ class Work:
             self.module.on_load_checkpoint(content)
             self.module.load_state_dict(content["state_dict"], strict=self.module.strict_loading)
         self.module.to(self.trainer.strategy.root_device).eval()
-
-
-def refuse_missing_gpu(accelerator: object) -> None:
-    """A UserError if a GPU is asked for and PyTorch sees none; before anything is loaded or written."""
-    seen = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    seen["gpu"] = any(seen.values())
-    if not seen.get(accelerator, True):
-        raise UserError(f"trainer.accelerator={accelerator}", "PyTorch sees no such device on this machine",
-                        "use trainer=cpu; `make doctor` says what is there")
-
-
-def device_name(trainer: Trainer) -> str:
-    """``cpu (2 threads)``, or how many of which GPU."""
-    device = trainer.strategy.root_device
-    if device.type != "cuda":
-        return f"{device.type} ({torch.get_num_threads()} threads)"
-    return f"{trainer.world_size} x {torch.cuda.get_device_name(device)}, {trainer.precision}"

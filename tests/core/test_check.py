@@ -2,13 +2,16 @@
 
 import ast
 import inspect
+import os
+import typing
 
 import lightning.pytorch.callbacks
 import lightning.pytorch.trainer.trainer
 import pytest
 import torch.optim
+from lightning.fabric import connector
 
-from src.core import annotation, signature
+from src.core import annotation, signature, trainer_rules
 from src.core.check import check, targets
 from src.core.errors import Problems, UserError, nearest
 
@@ -81,7 +84,7 @@ def test_rules_of_a_method_are_asked_and_join_the_list(tmp_path, monkeypatch):
     (tmp_path / "check.py").write_text("def check(cfg):\n    return [f'lr={cfg[\"method\"][\"lr\"]}: too large']\n")
     monkeypatch.setattr("src.core.check.rule_files", lambda cfg: [tmp_path / "check.py"])
     monkeypatch.setattr(signature, "ROOT", tmp_path.parent)
-    monkeypatch.setattr("src.core.check.check_target", lambda path, node: [])
+    monkeypatch.setattr("src.core.check.check_target", lambda *_: [])
     with pytest.raises(Problems) as caught:
         check(configuration(lr=9.0), earlier=["first"])
     assert caught.value.lines() == ["first", "lr=9.0: too large"]
@@ -109,7 +112,22 @@ def test_nested_targets_are_found_with_their_paths():
     assert [path for path, _ in targets(node)] == ["a", "b[0]", "b[0].c"]
 
 
+def test_every_precision_of_lightning_is_known():
+    known = [connector._PRECISION_INPUT_INT, connector._PRECISION_INPUT_STR, connector._PRECISION_INPUT_STR_ALIAS]
+    assert {str(name) for kind in known for name in typing.get_args(kind)} == set(trainer_rules.PRECISIONS)
+
+
+@pytest.mark.parametrize(("accelerator", "fine", "wrong"), [
+    ("gpu", [1, -1, "auto", "2", "-1", [0, 2], "0,1"], [0, -2, "0", [], ["a"], "all"]),
+    ("cpu", [1, 4, "2", "auto"], [0, -1, "-1", [0], "0,1", 4 * os.cpu_count() + 1]),
+])
+def test_devices(accelerator, fine, wrong):
+    rows = [trainer_rules.problems({"accelerator": accelerator, "devices": value}) for value in fine + wrong]
+    assert [len(row) for row in rows] == [0] * len(fine) + [1] * len(wrong)
+
+
 def test_error_reads_value_rule_fix():
     assert str(UserError("s=30", "an interval has 1 to 20 steps", "set s=20")) == \
         "s=30: an interval has 1 to 20 steps. Set s=20"
+    assert nearest("modle", ["mode", "model", "models"]) == "model"
     assert nearest("rewrad", ["reward", "model"]) == "reward" and nearest("zzz", ["reward"]) is None

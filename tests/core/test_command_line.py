@@ -1,6 +1,7 @@
 """What a user may type, and what the answer is when it is wrong: one line each, exit code 2, nothing on disk."""
 
 import resource
+import shutil
 import subprocess
 import sys
 
@@ -24,6 +25,19 @@ WRONG = {
     "list for a mapping": (["callbacks.checkpoint=[1]"], "Write callbacks.checkpoint.every_n_epochs=... or"),
     "quotes in a mapping": (["callbacks.checkpoint={'mode': min}"], "none around its keys: 'key={name: value}'"),
     "colon for =": (["method.lr:1"], "Join a key and its value by =: key=value"),
+    "infinite": (["method.lr=inf"], "method.lr=inf: must be a finite number"),
+    "whole number with an exponent": (["method.width=1e3"], "must be a whole number (int). Write method.width=1000"),
+    "value for a mapping": (["method.shape=5"], "mapping or null. Its keys are kind, size; write method.shape.size=3"),
+    "value that is needed": (["data=imagefolder"], "data.root=???: needs a value. Add data.root=<the folder that"),
+    "no devices": (["trainer.devices=0"], "trainer.devices=0: on a CPU it is the number of processes, 1 or more"),
+    "too many processes": (["trainer.devices=9999"], "on a CPU these are processes"),
+    "too many processes by default": (["trainer=auto", "trainer.devices=9999"], "trainer.devices=9999: "),
+    "no nodes": (["trainer.num_nodes=0"], "trainer.num_nodes=0: must be at least 1"),
+    "steps": (["trainer.max_steps=-5"], "trainer.max_steps=-5: must be at least 1, or -1"),
+    "precision": (["trainer.precision=foo"], "trainer.precision=foo: there is no such precision. Valid: 32-true, bf16"),
+    "jobs": (["jobs=0"], "jobs=0: must be 1 or more. It is the number of jobs at a time"),
+    "jobs in words": (["jobs=abc"], "jobs=abc: must be the number of jobs at a time, or auto"),
+    "no prompts": (["mode=sample", "prompts=[]"], "prompts=[]: mode=sample needs prompts"),
     "type": (["method.lr=abc"], "method.lr=abc: must be a number (float)"),
     "whole number": (["method.width=2.5"], "method.width=2.5: must be a whole number (int)"),
     "truth for a number": (["method.width=true"], "method.width=true: must be a whole number"),
@@ -40,6 +54,8 @@ WRONG = {
     "target's module": (["method._target_=tests.core.toys.Toy"], "there is no module tests.core.toys"),
     "target's name": (["method._target_=tests.core.toy.Toi"], "has no Toi"),
     "interpolation": (["name=${nothing}"], "nothing"),
+    "checkpoint of a training": (["ckpt=latest"],
+                                 "ckpt=latest: is for mode=eval, mode=protocol and mode=sample. To go"),
     "checkpoint": (["mode=eval", "ckpt=nowhere"], "ckpt=nowhere: there is no such file or run folder"),
 }
 
@@ -62,6 +78,53 @@ def test_all_problems_come_at_once(toy, capsys):
     assert "4 problems" in capsys.readouterr().err
 
 
+def told(capsys) -> list[str]:
+    """The problems, without their marks."""
+    return [line.removeprefix("error: ").removeprefix("  - ") for line in capsys.readouterr().err.splitlines()]
+
+
+@pytest.mark.parametrize(("overrides", "start"), [
+    (["mode=sample", 'prompts=["a, b"'], 'prompts=["a, b"'),
+    (["reward=mix", "reward.parts={clip:1.0"], "reward.parts={clip:1.0"),
+    (["method", "=", "toy", "method.width=3"], "method = toy: there must be no spaces around the =. Write method=toy"),
+    (["method=", "toy"], "method = toy: there must be no spaces around the =. Write method=toy"),
+    (["seed", "=3"], "seed = 3: there must be no spaces around the =. Write seed=3"),
+    (["=5"], "=5: there is no key before the ="),
+    (["~method"], "~method: method cannot be left out like this. Choose one: method=b2diffurl|"),
+    (["method=null"], "method=null: method cannot be left out like this. Choose one: method=b2diffurl|"),
+    (["~debug"], "~debug: debug cannot be left out like this. Write debug=null for none of it"),
+    (["--seed=1"], "--seed=1: there is no such flag; settings are written key=value. Write seed=1, without dashes"),
+    (["--seed", "1"], "--seed: there is no such flag; settings are written key=value. Write seed=1, without dashes"),
+    (["--hlep"], "--hlep: there is no such flag; settings are written key=value. Did you mean --help?"),
+    (["modle=tiny_sd"], "modle=tiny_sd: there is no key modle. Did you mean model?"),
+    (["+trainer.extra=${method.width}"], "trainer.extra=4: lightning.pytorch.trainer.trainer.Trainer has no argument"),
+    (["trainer.max_epochs=${method.width}", "method.width=1e3"], "method.width=1000.0: must be a whole number (int). "),
+    (["method=b2diffurl", "trainer.max_epochs=0"], "trainer.max_epochs=0: the schedules run over method.stages"),
+    (["method=b2diffurl", "trainer.precision=foo"], "trainer.precision=foo: there is no such precision"),
+    (["method=b2diffurl", "method.lr=inf"], "method.lr=inf: must be a finite number"),
+])
+def test_one_fault_is_one_line_about_the_key_that_was_typed(toy, capsys, overrides, start):
+    assert toy(*overrides) == 2
+    (line,) = told(capsys)
+    assert line.startswith(start)
+
+
+@pytest.mark.parametrize(("words", "rule", "fix"), [
+    (["run_dir=/a=b"], "this is not a valid key=value", "Quote text with such characters: \"run_dir='/a=b'\""),
+    (["run_dir=/a,b"], "several values need a sweep", "Quote text with a comma: \"run_dir='/a,b'\""),
+    (["run_dir=/a", "b", "c"], "the shell has cut this at its spaces", "Write 'run_dir=/a b c'"),
+    (["run_dir=/path,", "with"], "the shell has cut this at its spaces", "Write \"run_dir='/path, with'\""),
+    (["seed=1,2"], "several values need a sweep", "Add -m, or write a list: 'key=[a,b]'"),
+    (["method.layers=[1"], "this is not a valid key=value", "A [ is not closed: add ]"),
+    (["method.layers=[1]]"], "this is not a valid key=value", "One ] too many"),
+    (['name="a'], "this is not a valid key=value", "Close the quotes"),
+])
+def test_what_the_shell_or_hydra_misreads_is_told_with_what_to_write(toy, capsys, words, rule, fix):
+    assert toy(*words) == 2
+    (line,) = told(capsys)
+    assert rule in line and line.endswith(fix)
+
+
 def test_folder_that_cannot_be_written(toy, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert toy(f"run_dir={tmp_path / 'file' / 'run'}") == 2
@@ -74,6 +137,17 @@ def test_folder_of_another_run_is_not_overwritten(toy, tmp_path, capsys):
     assert toy(f"run_dir={tmp_path / 'run'}", "method.fail_at=0") == 1
     assert toy(f"run_dir={tmp_path / 'run'}") == 2
     assert f"continue it with resume={tmp_path / 'run'}" in capsys.readouterr().err.lower()
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
+def test_the_dashboard_without_a_terminal_is_one_sentence(tmp_path):
+    for name in ("pyproject.toml", ".venv/.installed", "outputs/wandb/run"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    done = subprocess.run(["make", "-f", ROOT / "Makefile", "dashboard"], cwd=tmp_path, text=True, check=False,
+                          stdin=subprocess.DEVNULL, capture_output=True)
+    assert done.returncode == 2 and done.stdout.startswith("The dashboard needs a terminal;")
+    assert len(done.stdout.splitlines()) == 1
 
 
 def test_null_chooses_nothing(toy):

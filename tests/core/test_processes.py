@@ -93,6 +93,7 @@ def test_a_rank_that_fails_ends_the_run_with_its_message(toy, start) -> None:
     began = start([sys.executable, *command(toy, *TWO, "method.fail_at=2", "method.fail_rank=1", "method.delay=0.5")])
     code, told = began.end()
     assert code == 1 and "rank 1: RuntimeError: the toy broke" in told, told
+    assert "Starting 2 processes" in told
     assert json.loads((toy.folder / "metrics.json").read_text())["status"] == "failed"
     assert "the toy broke" in (toy.folder / "error_rank1.log").read_text()
 

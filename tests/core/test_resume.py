@@ -87,6 +87,68 @@ def test_auto_starts_afresh_after_a_finished_run(toy):
     assert len(toy.folders) == 2
 
 
+def test_auto_goes_on_in_the_folder_that_is_named(toy, wholes, tmp_path, capsys):
+    """The very same command plus resume=auto, from the first start to beyond the end."""
+    command = [f"run_dir={tmp_path / 'run'}", "resume=auto"]
+    assert toy(*command, "method.stop_at=8") == 143
+    assert f"there is no run in {tmp_path / 'run'} yet; starting afresh" in capsys.readouterr().out
+    assert toy(*command, "method.stop_at=8") == 143  # goes on behind the epoch that was finished
+    assert "epochs)" in capsys.readouterr().out
+    assert toy(f"resume={tmp_path / 'run'}", "method.stop_at=null") == 0
+    assert outcome(tmp_path / "run") == outcome(wholes / "plain")
+    assert toy(*command, "method.stop_at=null") == 0
+    assert "finished already" in capsys.readouterr().out and not toy.folders
+    assert toy(*command, "seed=1", "method.stop_at=null") == 2
+    error = capsys.readouterr().err
+    assert f"run_dir={tmp_path / 'run'}: the run in it differs from this command in seed=1" in error
+    assert f"resume={tmp_path / 'run'}, or name another folder" in error
+    assert toy(*command, "method.widht=1") == 2
+    told = capsys.readouterr()
+    assert "error: method.widht=1: there is no key" in told.err and not told.out
+
+
+def test_a_finished_run_is_not_evaluated_again(toy, capsys):
+    assert toy("trainer.max_epochs=1") == 0
+    before = {path: path.stat().st_mtime_ns for path in toy.folder.rglob("*")}
+    assert toy(f"resume={toy.folder}") == 0
+    told = capsys.readouterr().out
+    assert f"finished already; its figures are in {toy.folder / 'metrics.json'}" in told
+    assert {path: path.stat().st_mtime_ns for path in toy.folder.rglob("*")} == before
+    assert toy(f"resume={toy.folder}", "ckpt=latest") == 2
+    again = next(line for line in told.splitlines() if line.startswith("Evaluate it again"))
+    assert toy(*again.partition("src.run ")[2].split()) == 0
+
+
+def test_latest_is_the_newest_run_that_has_a_checkpoint(toy, capsys):
+    assert toy("method.stop_at=0") == 143
+    assert toy("mode=eval", "ckpt=latest", "method.stop_at=null") == 2
+    assert "has no checkpoint" in capsys.readouterr().err
+    older = toy.folder
+    assert toy(f"resume={older}", "method.stop_at=null") == 0
+    assert toy("name=killed", "method.stop_at=0") == 143
+    assert toy("mode=eval", "ckpt=latest") == 0
+    told = capsys.readouterr().out
+    assert f"_killed has no checkpoint; {older} is the newest run that has one" in told
+    assert toy("mode=eval", f"ckpt={next(path for path in toy.folders if path.name.endswith('killed'))}") == 2
+
+
+@pytest.mark.parametrize("kind", ["empty", "garbage"])
+def test_a_damaged_checkpoint_is_told_before_torch_is_imported(toy, tmp_path, capsys, monkeypatch, kind):
+    """Another one is named only if it is there and can be read."""
+    assert toy("trainer.max_epochs=2") == 0
+    monkeypatch.setattr("src.core.launch.launch", None)
+    last = toy.folder / "checkpoints" / "last.ckpt"
+    last.write_bytes({"empty": b"", "garbage": b"PK nothing"}[kind])
+    for mode in ("eval", "protocol"):
+        assert toy(f"mode={mode}", f"ckpt={last}") == 2
+        error = capsys.readouterr().err
+        assert f"{last}: the checkpoint is damaged" in error and "Use last-prev.ckpt, which lies beside it" in error
+    alone = shutil.copy(last, tmp_path / "alone.ckpt")
+    assert toy("mode=eval", f"ckpt={alone}") == 2
+    error = capsys.readouterr().err
+    assert "Give another one" in error and "last-prev" not in error
+
+
 def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
@@ -233,6 +295,22 @@ def test_a_requeued_job_with_a_named_folder_goes_on_there(toy, tmp_path, monkeyp
     assert toy(run, "method.stop_at=8") == 143
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "2")
     assert toy(run, "method.stop_at=8") == 2  # another task's folder
+
+
+def test_an_evaluation_of_a_requeued_job_starts_anew_in_its_folder(toy, tmp_path, monkeypatch, metrics, capsys):
+    run, other = tmp_path / "run", tmp_path / "other"
+    monkeypatch.setenv("SLURM_JOB_ID", "5")
+    assert toy("mode=eval", f"run_dir={run}") == 0
+    assert toy("mode=eval", f"run_dir={run}") == 2  # the second of two in one job
+    assert toy("mode=eval", "seed=1", f"run_dir={other}") == 0
+    (run / "metrics.json").write_text((run / "metrics.json").read_text().replace("finished", "running"))
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    assert toy("mode=eval", f"run_dir={run}") == 0
+    assert metrics(run)["status"] == "finished"
+    capsys.readouterr()
+    assert toy("mode=eval", f"run_dir={run}") == 0
+    assert "finished already" in capsys.readouterr().out
+    assert toy("mode=eval", f"run_dir={other}") == 2  # with another seed
 
 
 FULL = {"a checkpoint": ("checkpoints/next.ckpt", 1), "a row": ("metrics.csv", 7), "figures": ("metrics.json", 3)}

@@ -63,6 +63,16 @@ def test_traceback_on_request(toy, capsys, monkeypatch):
     assert "Traceback" in capsys.readouterr().err
 
 
+def test_a_small_run_shows_the_traceback_of_a_defect_but_not_of_bad_input(toy, capsys, monkeypatch):
+    assert toy("debug=tiny", "method.fail_at=0") == 1
+    assert "Traceback" in capsys.readouterr().err
+    assert toy("debug=tiny", "method.weights=there") == 2
+    assert "Traceback" not in capsys.readouterr().err
+    monkeypatch.setenv("B2_TRACEBACK", "1")
+    assert toy("debug=tiny", "method.weights=there") == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
 def test_bad_input_found_while_setting_up_leaves_nothing(toy, tmp_path, capsys):
     assert toy("method.weights=there") == 2
     assert "method.weights=there: there are no such weights" in capsys.readouterr().err

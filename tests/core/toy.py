@@ -33,6 +33,7 @@ class Toy(LightningModule):
         lr: float = 0.1,
         kind: Literal["plain", "fancy"] = "plain",
         layers: list[int] | None = None,
+        shape: dict[str, Any] | None = None,
         fail_at: int | None = None,
         fail_rank: int | None = None,
         delay: float = 0.0,
