@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from src.core import results
+from src.core.quoting import in_hydra
 from src.core.resume import key
 
 PROGRAM = (sys.executable, "-m", "src.run")
@@ -27,9 +28,9 @@ def command(folder: Path, overrides: Sequence[str], roots: Sequence[str],
     """What starts or continues the run in ``folder``, as it is now."""
     flags = [word for root in roots for word in ("--config-dir", root)]
     if (folder / "overrides.txt").is_file() and results.read(folder).get("mode", "train") == "train":
-        return [*program, *flags, f"resume={folder}"]
+        return [*program, *flags, f"resume={in_hydra(str(folder))}"]
     (folder / "metrics.json").unlink(missing_ok=True)  # half an evaluation: there is nothing to continue
-    return [*program, *flags, *overrides, "hydra.mode=RUN", f"hydra.run.dir={folder}"]
+    return [*program, *flags, *overrides, "hydra.mode=RUN", f"hydra.run.dir={in_hydra(str(folder))}"]
 
 
 def message(log: Path, code: int) -> str:

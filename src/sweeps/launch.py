@@ -8,6 +8,7 @@ from typing import IO
 from src.core import console, runfolder
 from src.core.command_line import Arguments
 from src.core.errors import BAD_INPUT, FAILED_RUN, UserError
+from src.core.quoting import typed
 from src.sweeps import report
 from src.sweeps.pool import Pool
 from src.sweeps.record import Record, short_names
@@ -72,7 +73,7 @@ def _close(folder: Path, record: Record, signum: int, fault: UserError | None) -
                  f"{' '.join(job.message.split()) or 'no message'} (log: logs/{job.folder}.txt)" for job in failed]
         console.fail(UserError("\n".join([f"{len(failed)} of {len(record.jobs)} jobs failed", *lines])))
     if not record.complete:
-        console.note(f"Finished jobs are kept. Go on with: python -m src.run resume={place}")
+        console.note(f"Finished jobs are kept. Go on with: python -m src.run {typed('resume', place)}")
     if signum:
         return 128 + signum
     return 0 if record.complete else FAILED_RUN
