@@ -3,8 +3,10 @@
 import sys
 from collections.abc import Sequence
 
-from src.core import command_line, console, peers, plan
+from src.core import console
+from src.core.config import command_line, plan
 from src.core.errors import UserError
+from src.core.processes import peers
 
 
 def run(argv: Sequence[str]) -> int:
@@ -15,7 +17,7 @@ def run(argv: Sequence[str]) -> int:
             console.out.print(command_line.help_text(arguments.roots), markup=False, soft_wrap=True, end="")
             return 0
         if arguments.hydra:
-            from src.core.hydra_flags import delegate
+            from src.core.config.hydra_flags import delegate
 
             return delegate(arguments)
         if arguments.multirun:

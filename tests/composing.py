@@ -9,8 +9,8 @@ ROOT = Path(__file__).parents[1]
 # Weights, files and networks are other tests' business: here only names, keys and types count.
 SCRIPT = """
 import json, sys
-from src.core.check import check_target, run_level, targets
-from src.core.compose import compose, plain
+from src.core.config.check import check_target, run_level, targets
+from src.core.config.compose import compose, plain
 from src.core.errors import UserError
 
 def problems(overrides):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from src.core.compose import compose, plain
+from src.core.config.compose import compose, plain
 from tests.composing import ROOT, problems
 
 # What an option needs beside it to be a complete run.

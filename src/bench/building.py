@@ -10,7 +10,7 @@ from typing import Any
 import lightning as L
 
 from src.core.build import build
-from src.core.compose import compose, plain
+from src.core.config.compose import compose, plain
 
 
 def built(overrides: Sequence[str]) -> tuple[L.LightningModule, dict[str, Any]]:

@@ -20,9 +20,10 @@ import torch
 from src.bench.building import built
 from src.bench.rank_meter import Meter
 from src.bench.timing import quartiles
-from src.core import quiet, ranks
+from src.core import quiet
 from src.core.build import build
 from src.core.console import note
+from src.core.processes import ranks
 from src.methods.pskd.module import Classifier
 
 DEFAULT = ("method=pskd", "method.measure_overhead=false", "method.epochs=6", "trainer=cpu", "trainer.devices=2",

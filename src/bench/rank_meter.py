@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 
 from src.bench.timing import now
-from src.core import ranks
+from src.core.processes import ranks
 from src.methods.pskd.memory import exchange, memmap
 from src.methods.pskd.module import Classifier
 

@@ -5,7 +5,7 @@ from typing import Any
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
-from src.core.check import ALLOWED, targets
+from src.core.config.check import ALLOWED, targets
 from src.core.errors import UserError
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from src.core import ranks, signals
+from src.core import signals
+from src.core.processes import ranks
 from src.core.results import Results
 
 

@@ -5,8 +5,9 @@ from typing import Any
 import torch
 from lightning.pytorch import Trainer
 
-from src.core import rendezvous, trainer_rules
+from src.core.config import trainer_rules
 from src.core.errors import Problems, UserError
+from src.core.processes import rendezvous
 
 
 def refuse_missing(trainer: dict[str, Any]) -> None:

@@ -8,10 +8,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src.core import atomic, console, environment, peers, quiet, resume, runfolder, signals, slurm
+from src.core import atomic, console, environment, quiet, resume, runfolder, signals
+from src.core.config.plan import Plan
+from src.core.config.quoting import typed
 from src.core.errors import FAILED_RUN, UserError
-from src.core.plan import Plan
-from src.core.quoting import typed
+from src.core.processes import peers, slurm
 from src.core.results import Results, Status, read
 from src.core.resume import key
 
@@ -181,7 +182,7 @@ def _peer_behind(error: BaseException) -> UserError | None:
     """Another process has ended, which this one noticed as an error of a collective."""
     if "torch" not in sys.modules:
         return None
-    from src.core import ranks
+    from src.core.processes import ranks
 
     return ranks.lost_peer(error)
 

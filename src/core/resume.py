@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from src.core import atomic, checkpoint_files, console, results, runfolder, slurm
+from src.core import atomic, checkpoint_files, console, results, runfolder
 from src.core.checkpoint_files import BEST, LAST, NEXT, PREVIOUS
+from src.core.config.quoting import typed
 from src.core.errors import UserError, did_you_mean
-from src.core.quoting import typed
+from src.core.processes import slurm
 
 OWN_KEYS = ("resume", "run_dir", "ckpt", "prompts", "mode")
 

@@ -10,8 +10,10 @@ from typing import IO, Any
 
 import yaml
 
-from src.core import atomic, quoting, rendezvous
+from src.core import atomic
+from src.core.config import quoting
 from src.core.errors import UserError
+from src.core.processes import rendezvous
 
 ENV = "B2_RUN_DIR"
 SWEEP_FILE = "sweep.json"  # in the folder of a sweep; its runs lie below

@@ -9,11 +9,12 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
-from src.core import atomic, checkpoint, console, devices, rendezvous, signals
+from src.core import atomic, checkpoint, console, devices, signals
 from src.core.build import build
 from src.core.callbacks import RunState, finished_epochs, seed_everything
+from src.core.config.plan import Plan
 from src.core.errors import UserError
-from src.core.plan import Plan
+from src.core.processes import rendezvous
 from src.core.progress import ConsoleProgress
 from src.core.results import Results
 from src.core.runfolder import short

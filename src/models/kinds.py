@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from src.core import asks
+from src.core.config import asks
 
 # The class that a method names -> the ends of the targets that are of its kind.
 _KINDS = {"Network": (".Network",), "DiffusionModel": (".DiffusionModel", ".StableDiffusionXL")}

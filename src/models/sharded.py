@@ -42,7 +42,7 @@ def average_over_hosts(unet: Any, now: bool) -> None:
 
 def whole_state(unet: nn.Module) -> dict[str, Tensor]:
     """The UNet's tensors on the CPU, on rank 0; elsewhere nothing. All ranks call it."""
-    from src.core.parts import collected
+    from src.core.processes.parts import collected
 
     found = {name: collected(tensor.detach()) for name, tensor in unet.state_dict().items()}
     return {name: tensor for name, tensor in found.items() if tensor is not None}
@@ -50,7 +50,7 @@ def whole_state(unet: nn.Module) -> dict[str, Tensor]:
 
 def load_whole(unet: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Each rank takes its parts of whole tensors, which all of them have."""
-    from src.core.parts import part_of
+    from src.core.processes.parts import part_of
 
     own = unet.state_dict()
     unet.load_state_dict({name: part_of(tensor, own[name]) for name, tensor in state.items()})

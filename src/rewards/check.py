@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from src.core import asks
+from src.core.config import asks
 from src.core.errors import describe, did_you_mean
 from src.models import kinds
 from src.models.location import CLIP_FILES, CLIP_PATTERNS, OPEN_CLIP_FILES, OPEN_CLIP_PATTERNS, local_path, path_problem

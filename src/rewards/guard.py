@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from src.core import ranks
 from src.core.errors import FAILED_RUN, UserError
+from src.core.processes import ranks
 from src.rewards.base import Reward
 
 KEPT = 16  # pictures saved at most

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from src.core.check import check_target, targets
-from src.core.compose import compose, plain
+from src.core.config.check import check_target, targets
+from src.core.config.compose import compose, plain
 from src.core.errors import BAD_INPUT, Problems, UserError
 from src.rewards.check import check
 

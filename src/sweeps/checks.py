@@ -11,8 +11,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from src.core.check import RUN_KEYS, check
-from src.core.compose import Composed, compose, plain
+from src.core.config.check import RUN_KEYS, check
+from src.core.config.compose import Composed, compose, plain
 from src.core.errors import Problems, UserError
 from src.sweeps.space import Space, Values
 

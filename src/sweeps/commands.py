@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from src.core import results
-from src.core.quoting import in_hydra
+from src.core.config.quoting import in_hydra
 from src.core.resume import key
 
 PROGRAM = (sys.executable, "-m", "src.run")

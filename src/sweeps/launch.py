@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import IO
 
 from src.core import console, runfolder
-from src.core.command_line import Arguments
+from src.core.config.command_line import Arguments
+from src.core.config.quoting import typed
 from src.core.errors import BAD_INPUT, FAILED_RUN, UserError
-from src.core.quoting import typed
 from src.sweeps import report
 from src.sweeps.pool import Pool
 from src.sweeps.record import Record, short_names

@@ -6,7 +6,7 @@ import os
 import subprocess
 from typing import Any
 
-from src.core import neighbours
+from src.core.processes import neighbours
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from src.core.check import check_target, run_level
-from src.core.compose import Composed
+from src.core.config.check import check_target, run_level
+from src.core.config.compose import Composed
 from src.core.errors import Problems, UserError, describe, did_you_mean
 from src.sweeps import space
 from src.sweeps.commands import SWEEP_KEYS, is_sweeps_own

@@ -13,8 +13,8 @@ from omegaconf import OmegaConf
 
 from src.core import resume, runfolder
 from src.core.build import build
-from src.core.command_line import Arguments
-from src.core.compose import Composed, compose, config_roots
+from src.core.config.command_line import Arguments
+from src.core.config.compose import Composed, compose, config_roots
 from src.core.errors import UserError
 from src.sweeps import earlier, own, space
 from src.sweeps import record as records

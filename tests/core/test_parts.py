@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from src.core import console, doctor, environment, progress, results, runfolder, signals
-from src.core.compose import CONF, compose, config_roots, plain
+from src.core.config.compose import CONF, compose, config_roots, plain
+from src.core.config.overrides import Words
 from src.core.csv_logger import CSVRows
 from src.core.media import log_image
-from src.core.overrides import Words
 from src.core.progress import ConsoleProgress, clock, phase
 from src.core.wandb_logger import logged_in
 
@@ -181,7 +181,7 @@ def own_options() -> list[str]:
 
 @pytest.mark.parametrize("override", own_options())
 def test_every_option_of_the_general_groups_composes(override, toy):
-    from src.core.check import check
+    from src.core.config.check import check
 
     composed = compose(["method=toy", override], [CONF.parent / "tests" / "core" / "conf"])
     assert composed.problems == []

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from src.core import console, runfolder, signals, slurm
+from src.core import console, runfolder, signals
+from src.core.processes import slurm
 from src.core.resume import lasting, merge
 from tests.core.conftest import Runner
 from tests.core.toy import Toy

@@ -9,8 +9,8 @@ import pytest
 import torch
 import yaml
 
-from src.core import rendezvous
 from src.core.console import figures_table
+from src.core.processes import rendezvous
 
 EXPECTED = {"config.yaml", "overrides.txt", "env.json", "metrics.csv", "metrics.json", "checkpoints", "plots", "export"}
 

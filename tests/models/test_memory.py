@@ -6,7 +6,7 @@ import pytest
 import torch
 from diffusers import DDIMScheduler
 
-from src.core.compose import compose, plain
+from src.core.config.compose import compose, plain
 from src.methods.b2diffurl import sampling
 from src.methods.b2diffurl.ddim import Ddim
 from src.methods.b2diffurl.fits import problems

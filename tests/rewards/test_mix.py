@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from src.core.build import build
-from src.core.compose import compose, plain
+from src.core.config.compose import compose, plain
 from src.core.errors import UserError
 from src.rewards.base import Reward
 from src.rewards.guard import checked_details, checked_scores

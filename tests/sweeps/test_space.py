@@ -5,9 +5,9 @@ import random
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from src.core import neighbours
-from src.core.compose import config_roots
+from src.core.config.compose import config_roots
 from src.core.errors import UserError
+from src.core.processes import neighbours
 from src.sweeps import machine, space
 from src.sweeps.aim import usual
 from src.sweeps.objective import direction_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 
-from src.core import ranks
+from src.core.processes import ranks
 
 MOST = 8  # more seldom read faster, and each takes memory
 

@@ -12,10 +12,11 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from src.core import atomic, console, neighbours, ranks
+from src.core import atomic, console
 from src.core.errors import UserError
 from src.core.memory_error import enough_memory
-from src.core.parts import own_part
+from src.core.processes import neighbours, ranks
+from src.core.processes.parts import own_part
 from src.methods.b2diffurl import probing
 from src.methods.b2diffurl.probing import in_words
 from src.models.largest import Line, evened, largest

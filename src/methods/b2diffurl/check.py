@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from src.core import compiler
-from src.core.check import length
+from src.core.config.check import length
 from src.core.errors import describe, did_you_mean
 from src.methods.b2diffurl import devices, fits, readable, schedule
 from src.methods.b2diffurl.measures import check as protocol

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from src.core import ranks
+from src.core.processes import ranks
 
 
 class Clock:

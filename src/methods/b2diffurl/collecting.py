@@ -10,7 +10,7 @@ import torch
 from torch import LongTensor, Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
-from src.core import ranks
+from src.core.processes import ranks
 from src.core.progress import phase
 from src.methods.b2diffurl.auto_sizes import enough_for_pairs
 from src.methods.b2diffurl.objectives.weighting import step_weights

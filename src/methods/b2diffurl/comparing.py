@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
-from src.core import keeping, ranks, runfolder
+from src.core import keeping, runfolder
 from src.core.errors import UserError
+from src.core.processes import ranks
 from src.core.progress import phase
 from src.core.states import State
 from src.methods.b2diffurl.distance import Distance

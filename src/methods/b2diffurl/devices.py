@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from src.core.check import shares_weights
+from src.core.config.check import shares_weights
 from src.core.errors import describe
 
 COPIED = ("auto", "ddp", "ddp_find_unused_parameters_false", "ddp_find_unused_parameters_true")

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import LongTensor, Tensor
 
-from src.core import ranks
+from src.core.processes import ranks
 from src.methods.b2diffurl.auto_sizes import enough_for_pictures
 from src.methods.b2diffurl.evaluation import EVALUATION_STAGE
 from src.methods.b2diffurl.protocol.kl import trajectory_kl

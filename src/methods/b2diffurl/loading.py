@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from src.core import console, ranks, sharding
+from src.core import console
 from src.core.errors import UserError
 from src.core.host import made_on_host
+from src.core.processes import ranks, sharding
 from src.methods.b2diffurl import auto_sizes
 from src.methods.b2diffurl.ddim import Ddim
 from src.methods.b2diffurl.half import loss_scale

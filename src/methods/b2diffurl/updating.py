@@ -9,8 +9,8 @@ import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import LongTensor
 
-from src.core import ranks
-from src.core.parts import whole
+from src.core.processes import ranks
+from src.core.processes.parts import whole
 from src.core.progress import phase
 from src.methods.b2diffurl import auto_sizes
 from src.methods.b2diffurl.figures import policy_figures, policy_sums

@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from src.core import compiler
-from src.core.check import length, shares_weights
+from src.core.config.check import length, shares_weights
 from src.core.errors import describe
 from src.methods.pskd import parts
 

@@ -6,7 +6,7 @@ import multiprocessing
 
 import pytest
 
-from src.core import ranks
+from src.core.processes import ranks
 from src.data.images import workers
 from src.data.images.folder import image_folder
 

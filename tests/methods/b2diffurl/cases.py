@@ -13,9 +13,9 @@ from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel  # noqa
 from lightning.pytorch import Callback
 from transformers import CLIPTextModel, CLIPTokenizer  # noqa: F401  the same
 
-from src.core import ranks
-from src.core.parts import whole
-from src.core.sharding import ShardedStrategy
+from src.core.processes import ranks
+from src.core.processes.parts import whole
+from src.core.processes.sharding import ShardedStrategy
 from src.methods.b2diffurl import auto_sizes
 from src.methods.b2diffurl.objectives.d3po import D3PO
 from src.methods.b2diffurl.objectives.ddpo import DDPO

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 
-from src.core import ranks
 from src.core.errors import UserError
-from src.core.sharding import ShardedStrategy
+from src.core.processes import ranks
+from src.core.processes.sharding import ShardedStrategy
 from tests.methods.b2diffurl.conftest import built, trainer_for
 
 

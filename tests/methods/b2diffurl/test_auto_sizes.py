@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from src.core import ranks
 from src.core.errors import UserError
+from src.core.processes import ranks
 from src.methods.b2diffurl import auto_sizes, probing
 from src.methods.b2diffurl.evaluating import Evaluating
 from src.methods.b2diffurl.module import B2DiffuRL

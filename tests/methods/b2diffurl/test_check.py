@@ -136,7 +136,7 @@ def test_a_training_has_its_stages_and_an_evaluation_all_its_pictures(trainer, w
 def test_what_shared_weights_allow(changes, words):
     method = {"prompts_per_stage": 6, "model": {"lora_rank": 0}} | changes
     mode = method.pop("mode", "train")
-    trainer = {"strategy": {"_target_": "src.core.sharding.ShardedStrategy"}}
+    trainer = {"strategy": {"_target_": "src.core.processes.sharding.ShardedStrategy"}}
     found = check({"mode": mode, "method": method, "trainer": trainer})
     assert len(found) == bool(words) and all(word in found[0] for word in words), found
 

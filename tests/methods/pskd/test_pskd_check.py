@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from src.core import plan
+from src.core.config import plan
 from src.core.errors import Problems
 from src.methods.pskd.check import LOSS, METHOD, check
 
@@ -87,6 +87,6 @@ def test_a_classifiers_own_defaults_have_nothing_to_refuse(method: str) -> None:
 
 
 def test_weights_are_not_shared_among_devices() -> None:
-    fsdp = {"strategy": {"_target_": "src.core.sharding.ShardedStrategy"}, "max_epochs": GOOD["epochs"]}
+    fsdp = {"strategy": {"_target_": "src.core.processes.sharding.ShardedStrategy"}, "max_epochs": GOOD["epochs"]}
     (found,) = messages(top={"trainer": fsdp})
     assert found.startswith("trainer=fsdp: ") and found.endswith("Use trainer=gpu")

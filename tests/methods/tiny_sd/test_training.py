@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from src.core import plan
+from src.core.config import plan
 from src.core.errors import Problems
 from src.data import shapes
 from src.methods.tiny_sd.clip import ClipTraining, change_one, relatives

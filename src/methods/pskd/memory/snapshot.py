@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from src.core import ranks
 from src.core.errors import UserError
+from src.core.processes import ranks
 from src.methods.pskd.memory.base import Memory, one_hot
 from src.methods.pskd.rows import DenseRows, Rows
 from src.methods.pskd.step import Context, Step

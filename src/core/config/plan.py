@@ -9,11 +9,12 @@ from typing import Any
 
 from omegaconf.errors import OmegaConfBaseException
 
-from src.core import checkpoint_files, console, rendezvous, results, resume, runfolder
-from src.core.check import check
-from src.core.compose import Composed, compose, plain
+from src.core import checkpoint_files, console, results, resume, runfolder
+from src.core.config.check import check
+from src.core.config.compose import Composed, compose, plain
+from src.core.config.origin import Origin
 from src.core.errors import Problems, UserError
-from src.core.origin import Origin
+from src.core.processes import rendezvous
 from src.core.states import State, found, run_of
 
 

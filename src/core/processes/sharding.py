@@ -16,9 +16,9 @@ from torch import nn
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.optim import Optimizer
 
-from src.core import ranks
 from src.core.errors import UserError
-from src.core.parts import collected, part_of
+from src.core.processes import ranks
+from src.core.processes.parts import collected, part_of
 
 
 class ShardedStrategy(DDPStrategy):

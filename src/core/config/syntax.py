@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from src.core.config.quoting import in_shell, typed
 from src.core.errors import describe
-from src.core.quoting import in_shell, typed
 
 BRACKETS = {"[": "]", "{": "}"}
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from src.core import annotation, signature
+from src.core.config import annotation, signature
 from src.core.errors import describe, did_you_mean
 
 if TYPE_CHECKING:
-    from src.core.origin import Origin
+    from src.core.config.origin import Origin
 
 RESERVED = {"_target_", "_partial_", "_args_", "_convert_", "_recursive_"}
 SUPPLIED_BY_CORE = {"logger", "callbacks", "default_root_dir"}

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src.core import arguments, signature, trainer_rules
+from src.core.config import arguments, signature, trainer_rules
 from src.core.errors import Problems, UserError, describe, did_you_mean, subject
 
 if TYPE_CHECKING:
-    from src.core.origin import Origin
+    from src.core.config.origin import Origin
 
 ALLOWED = ("src.", "tests.", "lightning.", "torch.", "torchvision.", "torchmetrics.", "timm.", "transformers.",
            "diffusers.")
@@ -156,4 +156,4 @@ def length(cfg: dict[str, Any], key: str) -> list[str]:
 def shares_weights(trainer: dict[str, Any]) -> bool:
     """Whether the strategy is that of trainer=fsdp."""
     strategy = trainer.get("strategy")
-    return isinstance(strategy, dict) and strategy.get("_target_") == "src.core.sharding.ShardedStrategy"
+    return isinstance(strategy, dict) and strategy.get("_target_") == "src.core.processes.sharding.ShardedStrategy"

@@ -11,8 +11,8 @@ import pytest
 import torch.optim
 from lightning.fabric import connector
 
-from src.core import annotation, signature, trainer_rules
-from src.core.check import check, targets
+from src.core.config import annotation, signature, trainer_rules
+from src.core.config.check import check, targets
 from src.core.errors import Problems, UserError, nearest
 
 FITS = [
@@ -82,9 +82,9 @@ def configuration(**method: object) -> dict:
 
 def test_rules_of_a_method_are_asked_and_join_the_list(tmp_path, monkeypatch):
     (tmp_path / "check.py").write_text("def check(cfg):\n    return [f'lr={cfg[\"method\"][\"lr\"]}: too large']\n")
-    monkeypatch.setattr("src.core.check.rule_files", lambda cfg: [tmp_path / "check.py"])
+    monkeypatch.setattr("src.core.config.check.rule_files", lambda cfg: [tmp_path / "check.py"])
     monkeypatch.setattr(signature, "ROOT", tmp_path.parent)
-    monkeypatch.setattr("src.core.check.check_target", lambda *_: [])
+    monkeypatch.setattr("src.core.config.check.check_target", lambda *_: [])
     with pytest.raises(Problems) as caught:
         check(configuration(lr=9.0), earlier=["first"])
     assert caught.value.lines() == ["first", "lr=9.0: too large"]
@@ -92,8 +92,8 @@ def test_rules_of_a_method_are_asked_and_join_the_list(tmp_path, monkeypatch):
 
 def test_rules_that_break_on_wrong_values_do_not_hide_them(tmp_path, monkeypatch):
     (tmp_path / "check.py").write_text("def check(cfg):\n    return [1 / 0]\n")
-    monkeypatch.setattr("src.core.check.rule_files", lambda cfg: [tmp_path / "check.py"])
-    monkeypatch.setattr("src.core.check.load_rules", lambda file: lambda cfg: [1 / 0])
+    monkeypatch.setattr("src.core.config.check.rule_files", lambda cfg: [tmp_path / "check.py"])
+    monkeypatch.setattr("src.core.config.check.load_rules", lambda file: lambda cfg: [1 / 0])
     with pytest.raises(Problems, match="must be a number"):
         check(configuration(lr="x"))
     with pytest.raises(ZeroDivisionError):

@@ -6,8 +6,8 @@ import hydra
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig
 
-from src.core.command_line import Arguments
-from src.core.compose import CONF, SecondRoot, compose
+from src.core.config.command_line import Arguments
+from src.core.config.compose import CONF, SecondRoot, compose
 from src.core.errors import Problems
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from src.core.quoting import text_of, typed
+from src.core.config.quoting import text_of, typed
 from src.core.runfolder import SWEEP_FILE, sweep_named
 
 FOLDERS = {"outputs/runs/a_1": "resume=outputs/runs/a_1", "/with space": "'resume=/with space'",

@@ -3,7 +3,7 @@
 import ast
 from typing import Any
 
-from src.core import signature
+from src.core.config import signature
 
 
 def takes(cfg: dict[str, Any], name: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from src.core import asks
+from src.core.config import asks
 
 CLASSIFIER = {"method": {"_target_": "src.methods.pskd.module.Classifier"}}
 

@@ -20,12 +20,12 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from src.core import options
-from src.core import overrides as command_line_overrides
-from src.core import unknown as unknown_keys
+from src.core.config import options
+from src.core.config import overrides as command_line_overrides
+from src.core.config import unknown as unknown_keys
 from src.core.errors import Problems, UserError, describe
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 CONF = ROOT / "conf"
 DECISIVE = ("method", "experiment", "sweep", "debug")  # with a wrong one of these, nothing else can be judged
 

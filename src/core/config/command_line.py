@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from src.core.compose import CONF, ROOT
+from src.core.config.compose import CONF, ROOT
+from src.core.config.quoting import in_shell
 from src.core.errors import UserError, did_you_mean, nearest
-from src.core.quoting import in_shell
 from src.core.runfolder import sweep_named
 
 HYDRA_FLAGS = ("--multirun", "-m", "--cfg", "-c", "--info", "-i", "--resolve", "--package", "-p", "--hydra-help",

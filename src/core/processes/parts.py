@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from src.core import ranks
+from src.core.processes import ranks
 
 
 def collected(value: Any) -> Any:

@@ -7,7 +7,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from src.core.compose import CONF, ROOT, Composed, compose
+from src.core.config.compose import CONF, ROOT, Composed, compose
 from src.core.errors import UserError
 from src.core.resume import key
 

@@ -11,9 +11,9 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from src.core import syntax
+from src.core.config import syntax
+from src.core.config.unknown import leaves, root
 from src.core.errors import describe, did_you_mean
-from src.core.unknown import leaves, root
 
 
 class Words:

@@ -1,0 +1,1 @@
+"""From the command line to a run that is known to be possible: composed, checked, planned. No torch."""

@@ -1,0 +1,1 @@
+"""What ties the processes of one run, and the jobs of one cluster, together."""
