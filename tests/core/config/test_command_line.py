@@ -144,8 +144,8 @@ def test_the_dashboard_without_a_terminal_is_one_sentence(tmp_path):
     for name in ("pyproject.toml", ".venv/.installed", "outputs/wandb/run"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    done = subprocess.run(["make", "--no-print-directory", "-f", ROOT / "Makefile", "dashboard"], cwd=tmp_path, text=True, check=False,
-                          stdin=subprocess.DEVNULL, capture_output=True)
+    command = ["make", "--no-print-directory", "-f", ROOT / "Makefile", "dashboard"]
+    done = subprocess.run(command, cwd=tmp_path, text=True, check=False, stdin=subprocess.DEVNULL, capture_output=True)
     assert done.returncode == 2 and done.stdout.startswith("The dashboard needs a terminal;")
     assert len(done.stdout.splitlines()) == 1
 
