@@ -58,6 +58,13 @@ class Cluster:
             assert time.monotonic() < end
             time.sleep(0.05)
 
+    def wait_until_empty(self) -> None:
+        """A job's result is there a moment before its script has ended."""
+        end = time.monotonic() + 60
+        while list(self.jobs.iterdir()):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+
     def start_again(self, number: int) -> None:
         """As for a more urgent job: it is told to end, and started once more."""
         (self.jobs / str(number) / "again").touch()
