@@ -69,6 +69,18 @@ def test_without_a_scale_most_of_them_are_lost(make, monkeypatch) -> None:
     assert not _cosine(seen) > 0.99
 
 
+def test_the_adapter_learns_as_in_float32(make) -> None:
+    """AdamW's first step is the gradients' signs: they agree but where a gradient is near 0."""
+    trained = {}
+    for dtype in ("float32", "float16"):
+        module = make(dtype=dtype, replay="auto", samples_per_update=64, lr=1e-3)
+        fit(module)
+        assert module.trainer.global_step == 1
+        trained[dtype] = torch.cat([value.flatten() for value in module.state_dict().values()])
+    apart = (trained["float16"] - trained["float32"]).abs()
+    assert apart.quantile(0.8) < 1e-4
+
+
 def test_an_update_that_overflows_is_left_out_and_the_next_one_scaled_less(make) -> None:
     class TooMuch(Callback):
         def on_train_start(self, trainer: Any, module: Any) -> None:
