@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from src.core import atomic
+from src.core import atomic, cores
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,8 +35,7 @@ def describe() -> dict[str, Any]:
 def hardware() -> dict[str, Any]:
     """CPU model, usable cores, memory in GiB, and the GPUs that torch sees."""
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 0
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"cpu": cpu_name(), "cores": usable, "memory_gib": round(pages / 2**30, 1), "gpus": gpus()}
+    return {"cpu": cpu_name(), "cores": len(cores.own()), "memory_gib": round(pages / 2**30, 1), "gpus": gpus()}
 
 
 def cpu_name() -> str:

@@ -67,7 +67,7 @@ class Work:
 
     def evaluate(self) -> None:
         """Figures of a checkpoint, or of the untrained model."""
-        if not is_overridden("test_step", self.module):
+        if not self._evaluates:
             raise UserError(f"mode=eval with method={self.plan.choices.get('method')}", "this method has no test_step",
                             "write one, or use mode=train")
         self._test("eval", "", self.plan.checkpoint)
@@ -115,6 +115,11 @@ class Work:
             if hasattr(logger, "close"):
                 logger.close(exit_code)
         self.loggers = []
+
+    @property
+    def _evaluates(self) -> bool:
+        """Not so a method that only trains."""
+        return is_overridden("test_step", self.module)
 
     @property
     def _has_before(self) -> bool:
@@ -177,7 +182,7 @@ class Work:
 
     def _test(self, label: str, suffix: str, start: Path | None = None) -> None:
         signals.check_stop()
-        if not is_overridden("test_step", self.module):  # a method that only trains
+        if not self._evaluates:
             return
         if hasattr(self.module, "before_eval"):
             self.module.before_eval(label)

@@ -10,7 +10,7 @@ from src.data.images.check import picture_problems
 from src.data.prompts import PromptSet, read_prompts
 from src.data.templates import TemplatePrompts
 
-_READABLE = {f"{kind.__module__}.{kind.__name__}": kind for kind in (PromptSet, TemplatePrompts)}
+READABLE = {f"{kind.__module__}.{kind.__name__}": kind for kind in (PromptSet, TemplatePrompts)}
 
 
 def check(cfg: dict[str, Any]) -> list[str]:
@@ -19,7 +19,7 @@ def check(cfg: dict[str, Any]) -> list[str]:
     target = str(data.pop("_target_", ""))
     if "???" in data.values():  # a missing value is another check's
         return []
-    kind = _READABLE.get(target)
+    kind = READABLE.get(target)
     if kind is None:
         return picture_problems(target, data, cfg)
     problems = _file_problems(data) if kind is PromptSet else []

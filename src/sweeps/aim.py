@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from omegaconf import OmegaConf
 
-from src.core import results
+from src.core import results, runfolder
 from src.core.errors import UserError, nearest
 from src.sweeps.objective import columns_of, figures
 
@@ -44,8 +44,7 @@ def usual_of(folders: Iterable[Path]) -> Aim:
     for folder in folders:
         names |= dict.fromkeys(figures(results.read(folder)))
         columns |= dict.fromkeys(name for name in columns_of(folder) if name.startswith("val/"))
-        file = folder / "config.yaml"
-        config = OmegaConf.load(file) if file.is_file() else OmegaConf.create()
+        config = OmegaConf.create(runfolder.config(folder))
         for key, values in told.items():
             values |= {str(value) for value in [OmegaConf.select(config, key)] if value is not None}
     return usual([*names, *columns], *told.values())

@@ -6,6 +6,7 @@ import os
 import subprocess
 from typing import Any
 
+from src.core.cores import own
 from src.core.processes import neighbours
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -26,7 +27,7 @@ def gpus() -> list[str]:
 
 def cores() -> int:
     """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return len(own())
 
 
 def gpus_of_a_job(trainer: dict[str, Any]) -> int:

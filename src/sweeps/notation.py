@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException
+
+from src.core.config.quoting import quoted
 
 
 def typed(value: Any) -> str:
@@ -22,7 +23,7 @@ def _plain(value: Any) -> str:
     if isinstance(value, dict):
         return f"{{{','.join(f'{key}: {_plain(one)}' for key, one in value.items())}}}"
     if isinstance(value, str):
-        return value if _reads_as_one(value) else QuotedString(value, Quote.single).with_quotes()
+        return value if _reads_as_one(value) else quoted(value)
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 

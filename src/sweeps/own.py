@@ -12,7 +12,6 @@ from src.core.config.compose import Composed
 from src.core.errors import Problems, UserError, describe, did_you_mean
 from src.sweeps import space
 from src.sweeps.commands import SWEEP_KEYS, is_sweeps_own
-from src.sweeps.counts import check_counts
 from src.sweeps.objective import DIRECTIONS, direction_of
 
 PARAMS = "hydra.sweeper.params"
@@ -48,14 +47,6 @@ def aim(cfg: DictConfig) -> tuple[str | None, str | None]:
         raise UserError(f"optimized_direction={direction}", "there is no such direction",
                         did_you_mean(str(direction), DIRECTIONS))
     return metric, direction or (direction_of(metric) if metric else None)
-
-
-def jobs(cfg: DictConfig) -> int | str | None:
-    """How many jobs at a time; null leaves it to the launcher."""
-    if isinstance(cfg.jobs, str) and cfg.jobs != "auto":
-        raise UserError(f"jobs={cfg.jobs}", "must be the number of jobs at a time, or auto", "write jobs=2, say")
-    check_counts({"jobs": cfg.jobs}, fix="it is the number of jobs at a time; auto is one for each GPU")
-    return cfg.jobs
 
 
 def _one_value(text: str) -> str:

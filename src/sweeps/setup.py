@@ -59,7 +59,7 @@ def prepare(arguments: Arguments) -> Setup:
     found = folder or _fresh_folder(composed, given)
     record = earlier.continued(found, fresh) if folder else fresh
     runfolder.check_writable(found)
-    parts[1].prepare(found, OmegaConf.to_container(cfg.get("trainer") or OmegaConf.create()), own.jobs(cfg))
+    parts[1].prepare(found, OmegaConf.to_container(cfg.get("trainer") or OmegaConf.create()), cfg.jobs)
     return Setup(found, record, varied, *parts, resumed=folder is not None)
 
 

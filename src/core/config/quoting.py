@@ -4,6 +4,7 @@ import shlex
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException
 
 
@@ -14,13 +15,12 @@ def typed(key: str, value: str | Path) -> str:
 
 def in_hydra(value: str) -> str:
     """The text itself if Hydra reads it as that text, else in Hydra's quotes."""
-    try:
-        item = OverridesParser.create().parse_override(f"key={value}")
-        if not item.is_sweep_override() and item.value() == value:
-            return value
-    except HydraException:
-        pass
-    return "'" + value.replace("'", r"\'") + "'"
+    return value if _read(value) == value else quoted(value)
+
+
+def quoted(value: str) -> str:
+    """The text in Hydra's quotes."""
+    return QuotedString(value, Quote.single).with_quotes()
 
 
 def in_shell(word: str) -> str:
@@ -32,5 +32,15 @@ def in_shell(word: str) -> str:
 
 def text_of(value: str) -> str:
     """What a value that was typed in Hydra's quotes says, or one without."""
-    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
-    return value[1:-1].replace(f"\\{value[0]}", value[0]) if quoted else value
+    found = _read(value)
+    return value if found is None else found
+
+
+def _read(value: str) -> str | None:
+    """The text that Hydra reads there; None if it reads something else, or several values."""
+    try:
+        item = OverridesParser.create().parse_override(f"key={value}")
+    except HydraException:
+        return None
+    found = None if item.is_sweep_override() else item.value()
+    return found if isinstance(found, str) else None

@@ -46,8 +46,7 @@ class MemoryData(ImageData):
                  split_seed: int = 0) -> None:
         insist(option_problems({"pad": pad, "cutout": cutout, "val_share": val_share, "test_share": test_share}))
         self.augmentation = Augmentation(pad, flip, cutout)
-        self.val_share, self.split_seed = val_share, split_seed
-        self.shares = {"val": val_share, "test": test_share}
+        self.shares, self.split_seed = {"val": val_share, "test": test_share}, split_seed
         self._device: torch.device | None = None
         self._splits: dict[str, _Split] = {}
 

@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image
 
 from src.core.console import warn
+from src.core.cores import own as cores
 from src.core.errors import UserError
 from src.data.images.decoding import as_rgb
-from src.data.images.workers import cores
 
 OnUnreadable = Literal["error", "skip"]
 T = TypeVar("T")

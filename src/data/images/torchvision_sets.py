@@ -36,7 +36,7 @@ class TorchvisionData(MemoryData):
 
     def describe(self) -> str:
         """One line for the banner."""
-        held = f"; {self.val_share:.0%} of training held out" if self.val_share else ""
+        held = f"; {self.shares['val']:.0%} of training held out" if self.shares["val"] else ""
         return f"{self.name} in {self.root}{held}; augmented by {self.augmentation}"
 
     def read(self) -> dict[str, Pictures]:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import socket
 
+from src.core.cores import own as cores
 from src.core.processes import ranks
 
 MOST = 8  # more seldom read faster, and each takes memory
-
-
-def cores() -> list[int]:
-    """The numbers of the cores that this process may use."""
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
 
 
 def per_process() -> int:

@@ -10,7 +10,7 @@ from src.core.host import made_on_host
 from src.core.processes import ranks, sharding
 from src.methods.b2diffurl import auto_sizes
 from src.methods.b2diffurl.ddim import Ddim
-from src.methods.b2diffurl.half import loss_scale
+from src.methods.b2diffurl.float16 import loss_scale
 from src.models import precision
 
 

@@ -6,11 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from src.core.errors import UserError, describe
-from src.data.prompts import PromptSet
+from src.data.check import READABLE
 from src.data.shape_words import parse
-from src.data.templates import TemplatePrompts
-
-READABLE = {f"{kind.__module__}.{kind.__name__}": kind for kind in (PromptSet, TemplatePrompts)}
 
 
 def problems(cfg: dict[str, Any]) -> list[str]:

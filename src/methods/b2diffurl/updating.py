@@ -14,7 +14,7 @@ from src.core.processes.parts import whole
 from src.core.progress import phase
 from src.methods.b2diffurl import auto_sizes
 from src.methods.b2diffurl.figures import policy_figures, policy_sums
-from src.methods.b2diffurl.half import norm_figures
+from src.methods.b2diffurl.float16 import norm_figures
 from src.methods.b2diffurl.update import loss_of, pairs_of, policy
 
 

@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch import Callback
 from torch import Tensor
 
-from src.methods.b2diffurl.half import loss_scale
+from src.methods.b2diffurl.float16 import loss_scale
 from src.methods.b2diffurl.update import loss_of, pairs_of, policy
 from src.models import precision
 from tests.methods.b2diffurl.conftest import fit
