@@ -5,10 +5,11 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 ARGS   ?=
 S      ?= b2_small_grid
+PICK   ?= highest
 WHAT   := -e ".[dev,tensorboard,openclip,fidelity,sweeps]"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run pskd sweep test test-all kill-test reward-server tiny-sd bench lint doctor dashboard clean
+.PHONY: help setup run pskd sweep test test-all test-lowest kill-test reward-server tiny-sd bench lint doctor dashboard clean
 
 help:  ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +30,9 @@ test: $(STAMP)  ## set up what is missing, then run the tests (five minutes on t
 
 test-all: $(STAMP)  ## the slow tests too
 	@$(BIN)/python -m pytest
+
+test-lowest:  ## the tests with the oldest packages that pyproject.toml allows, in .venv-lowest
+	@$(MAKE) --no-print-directory test VENV=.venv-lowest PICK=lowest-direct
 
 kill-test: $(STAMP)  ## kill runs of both methods N=50 times, continue them, compare with undisturbed runs (ARGS="--seed 1")
 	@OMP_NUM_THREADS=1 $(BIN)/python -m tests.kills $(or $(N),50) $(ARGS)
@@ -54,7 +58,7 @@ dashboard: $(STAMP)  ## browse the recorded runs in the terminal, without a netw
 	@$(BIN)/wandb leet outputs/wandb
 
 clean:  ## remove the virtual environment and caches (outputs/ stays)
-	@rm -rf $(VENV) .pytest_cache .ruff_cache *.egg-info
+	@rm -rf $(VENV) .venv-lowest .pytest_cache .ruff_cache *.egg-info
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP): pyproject.toml
@@ -64,6 +68,6 @@ $(STAMP): pyproject.toml
 	@echo "Setting up $(VENV): torch and friends, about 3 GB, 1 to 10 minutes the first time."
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV) \
 	  || { echo "$(PYTHON) -m venv failed: on Debian and Ubuntu, apt install python3-venv"; rm -rf $(VENV); exit 1; }
-	@{ $(BIN)/pip install --quiet --disable-pip-version-check uv && $(BIN)/uv pip install --quiet --python $(BIN)/python $(WHAT); } \
-	  || { echo "uv could not do it, installing with pip (slower)."; $(BIN)/pip install --quiet --disable-pip-version-check $(WHAT); }
+	@{ $(BIN)/pip install --quiet --disable-pip-version-check uv && $(BIN)/uv pip install --quiet --python $(BIN)/python --resolution $(PICK) $(WHAT); } \
+	  || { test $(PICK) = highest && echo "uv could not do it, installing with pip (slower)." && $(BIN)/pip install --quiet --disable-pip-version-check $(WHAT); }
 	@touch $@

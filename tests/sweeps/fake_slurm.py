@@ -1,4 +1,4 @@
-"""Stands in for a SLURM cluster: `sbatch` starts a job at once, `squeue` lists those that are not over.
+"""Stands in for a SLURM cluster: `sbatch` keeps a copy of the script and starts it, `squeue` lists what is not over.
 
 A job is over when its script has ended, unless it is to be started again, as after `scontrol requeue`.
 """
@@ -19,6 +19,8 @@ mkdir {jobs}/$number
 export SLURM_JOB_ID=$number SLURM_PROCID=0 SLURM_LOCALID=0 SLURM_NODEID=0 SLURM_NTASKS=1 SLURM_JOB_NUM_NODES=1
 export SLURM_JOB_NODELIST=here
 for word; do script=$word; done
+cp "$script" {jobs}.given/$number/script
+script={jobs}.given/$number/script
 (
   bash "$script"
   while rm {jobs}/$number/again 2> /dev/null; do SLURM_RESTART_COUNT=1 bash "$script"; done
