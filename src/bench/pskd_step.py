@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from statistics import quantiles
 
 import torch
 
 from src.bench.building import built
-from src.bench.timing import device
+from src.bench.timing import device, quartiles
 from src.core.console import note
 from src.data.images.batch import Batch
 from src.data.images.order import epoch_order
@@ -79,7 +78,7 @@ def main(overrides: list[str]) -> None:
     note("| loss | overhead over cross-entropy, median (quartiles) | memory |\n|---|---|---|")
     for name, loss in losses().items():
         found = ratios(loss, replace(context), batch, PAIRS, seconds=float("inf"))
-        low, middle, high = (100 * (value - 1) for value in quantiles(found, n=4))
+        low, middle, high = (100 * (value - 1) for value in quartiles(found))
         note(f"| {name} | {middle:+.2f} % ({low:+.2f} to {high:+.2f}) | {taken(loss)} |")
 
 

@@ -8,6 +8,7 @@ from src.core import console
 from src.core.errors import UserError
 
 LAST, PREVIOUS, BEST = "last.ckpt", "last-prev.ckpt", "best.ckpt"
+KEPT_SUFFIX = ".safetensors"  # of weights kept on the way
 NEXT = "next.ckpt"  # complete, but its epoch's row may not be in metrics.csv yet
 
 

@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
+from rich.text import Text
 
 from src.core.errors import UserError
 
 # Without a terminal nobody resizes a window: paths in a log stay on one line.
 LOG_WIDTH = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 160
 
+ERROR = ("error:", "bold red")
 out = Console(highlight=False, width=LOG_WIDTH)
 err = Console(stderr=True, highlight=False, width=LOG_WIDTH)
 
@@ -38,7 +40,7 @@ def note(text: str) -> None:
 def warn(text: str) -> None:
     """One line that deserves attention."""
     if is_main_process():
-        err.print(f"[yellow]warning:[/] {_escape(text)}", soft_wrap=True)
+        err.print(Text.assemble(("warning:", "yellow"), f" {text}"), soft_wrap=True)
 
 
 def fail(error: UserError, from_any: bool = False) -> None:
@@ -50,10 +52,10 @@ def fail(error: UserError, from_any: bool = False) -> None:
     if rank():
         lines = [f"rank {rank()}: {line}" for line in lines]
     if len(lines) > 1:
-        err.print(f"[bold red]error:[/] {len(lines)} problems")
+        err.print(Text.assemble(ERROR, f" {len(lines)} problems"))
     for line in lines:
-        mark = "  -" if len(lines) > 1 else "[bold red]error:[/]"
-        err.print(f"{mark} {_escape(line)}", soft_wrap=True)
+        mark = "  -" if len(lines) > 1 else ERROR
+        err.print(Text.assemble(mark, f" {line}"), soft_wrap=True)
 
 
 def told(action: Callable[[], None]) -> int:
@@ -74,8 +76,8 @@ def banner(title: str, rows: Sequence[tuple[str, str]]) -> None:
     grid.add_column(style="cyan", no_wrap=True)
     grid.add_column(overflow="fold")
     for name, value in rows:
-        grid.add_row(_escape(str(name)), _escape(str(value)))
-    out.print(Panel(grid, title=f"[bold]{_escape(title)}[/]", title_align="left", expand=False))
+        grid.add_row(Text(str(name)), Text(str(value)))
+    out.print(Panel(grid, title=Text(title, "bold"), title_align="left", expand=False))
 
 
 def figures_table(figures: Mapping[str, float]) -> None:
@@ -91,7 +93,7 @@ def figures_table(figures: Mapping[str, float]) -> None:
         table.add_column("figure", style="cyan")
         table.add_column("value", justify="right")
         for name, value in rest.items():
-            table.add_row(_escape(name), number(value))
+            table.add_row(Text(name), number(value))
         out.print(table)
 
 
@@ -112,9 +114,5 @@ def _pairs_table(figures: Mapping[str, float], names: Sequence[str]) -> Table:
     for name in names:
         before, after = figures.get(f"{name}_before"), figures[f"{name}_after"]
         change = "-" if before is None or after is None else number(after - before, sign=True)
-        table.add_row(_escape(name), number(before), number(after), change)
+        table.add_row(Text(name), number(before), number(after), change)
     return table
-
-
-def _escape(text: str) -> str:
-    return text.replace("[", r"\[")

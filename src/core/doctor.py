@@ -10,7 +10,7 @@ from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
-from rich.markup import escape
+from rich.text import Text
 
 from src.core import console
 
@@ -98,8 +98,8 @@ def main() -> int:
     """Print the findings; the exit code counts what is not ready."""
     findings = examine()
     for fine, text, fix in findings:
-        mark = "[green]ok  [/]" if fine else "[yellow]warn[/]"
-        console.out.print(f"{mark} {escape(text)}" + ("" if fine else f"  ->  {escape(fix)}"), soft_wrap=True)
+        mark = ("ok  ", "green") if fine else ("warn", "yellow")
+        console.out.print(Text.assemble(mark, f" {text}", "" if fine else f"  ->  {fix}"), soft_wrap=True)
     return sum(not fine for fine, _, _ in findings)
 
 

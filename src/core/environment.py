@@ -1,13 +1,14 @@
 """env.json: which code, packages and machine a run was made with."""
 
 import json
-import os
 import platform
 import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from src.core import atomic, cores
 
@@ -34,8 +35,8 @@ def describe() -> dict[str, Any]:
 
 def hardware() -> dict[str, Any]:
     """CPU model, usable cores, memory in GiB, and the GPUs that torch sees."""
-    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 0
-    return {"cpu": cpu_name(), "cores": len(cores.own()), "memory_gib": round(pages / 2**30, 1), "gpus": gpus()}
+    memory = psutil.virtual_memory().total
+    return {"cpu": cpu_name(), "cores": len(cores.own()), "memory_gib": round(memory / 2**30, 1), "gpus": gpus()}
 
 
 def cpu_name() -> str:

@@ -1,6 +1,7 @@
 """Small checkpoints on the way: what is trained, nothing else, every few epochs, to be evaluated later."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,14 +48,13 @@ class KeepWeights(Callback):
             draft.chmod(mode)
 
 
-def about(state: State, module: LightningModule) -> dict[str, Any]:
+def about(state: State, module: LightningModule, free: Sequence[str] = ()) -> dict[str, Any]:
     """What stands in a state's file besides its tensors: epoch, and costs where they are known.
 
-    Raises UserError if the file is damaged or of another method or model than `module`.
+    Raises UserError if the file is damaged or of another method or model than `module`; `free` of these may differ.
     """
     if state.file is None:
         return {"epoch": 0, "costs": {}}
-    free = getattr(module, "compared_across", ())
     if not state.is_kept:
         content = checkpoint.load(state.file)
         checkpoint.check_identity(content, module, state.file, free)

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from src.core import atomic, console, environment, quiet, resume, runfolder, signals
+from src.core.config import words
 from src.core.config.plan import Plan
 from src.core.config.quoting import typed
 from src.core.errors import FAILED_RUN, UserError
 from src.core.processes import peers, slurm
 from src.core.results import Results, Status, read
-from src.core.resume import key
 
 if TYPE_CHECKING:
     from src.core.work import Work
@@ -81,7 +81,7 @@ class _Run:
         if not console.is_main_process():
             self.results.continue_from(earlier)  # all ranks skip the evaluation that was done before, or none
             return
-        self.folder.open(plan.cfg, [text for text in plan.overrides if _lasts(text)])
+        self.folder.open(plan.cfg, words.lasting(plan.overrides, own=("resume", "run_dir")))
         # Processes that Lightning starts for further devices read it and write to the same folder.
         os.environ[runfolder.ENV] = str(plan.folder)
         if plan.resumed:
@@ -165,10 +165,6 @@ def _say_finished(plan: Plan) -> int:
     if plan.cfg["mode"] == "train":
         console.note(f"Evaluate it again with: python -m src.run mode=eval {typed('ckpt', place)}")
     return 0
-
-
-def _lasts(override: str) -> bool:
-    return key(override) not in ("resume", "run_dir") and not key(override).startswith("hydra.")
 
 
 def _stop_behind(error: BaseException) -> signals.StopRun | None:

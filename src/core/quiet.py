@@ -13,10 +13,7 @@ _LIGHTNING_WARNINGS = (
     r".*`srun` command is available on your system but is not used.*",  # rendezvous.py says it where it matters
     r".*It is recommended to use `self.log.*sync_dist=True.*",  # exact before they are logged
     r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",
-    r".*Checkpoint directory .* exists and is not empty.*",
-    r".*`weights_only` was not set.*",
     r".*[Yy]ou .*are resuming from a checkpoint that ended before the epoch ended.*",
-    r".*using `tensorboardX`.*",
     r"Total length of .* across ranks is zero.*",
     r"Your `IterableDataset` has `__len__` defined.*",
 )

@@ -11,7 +11,6 @@ from src.core import atomic
 from src.core.console import is_main_process
 
 Status = Literal["running", "finished", "interrupted", "failed"]
-HEAD = ("method", "status", "seconds", "command", "seed", "mode")
 
 
 class Results:

@@ -4,37 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from src.core import atomic, checkpoint_files, console, results, runfolder
-from src.core.checkpoint_files import BEST, LAST, NEXT, PREVIOUS
+from src.core.checkpoint_files import BEST, KEPT_SUFFIX, LAST, NEXT, PREVIOUS
+from src.core.config import words
 from src.core.config.quoting import typed
 from src.core.errors import UserError, did_you_mean
 from src.core.processes import slurm
-
-OWN_KEYS = ("resume", "run_dir", "ckpt", "prompts", "mode")
-
-
-def key(override: str) -> str:
-    """The name an override sets: ``+method.lr=1`` -> ``method.lr``."""
-    return override.lstrip("+~").split("=", 1)[0].split("@")[0].strip()
-
-
-def lasting(overrides: Sequence[str]) -> list[str]:
-    """The overrides that say what the run is, without those that say where it is or how to continue it."""
-    return [text for text in overrides if key(text) not in OWN_KEYS and not key(text).startswith("hydra.")]
-
-
-def merge(earlier: Sequence[str], later: Sequence[str]) -> list[str]:
-    """Both lists; where both set a key, the later one counts."""
-    renewed = {key(text) for text in later}
-    return [text for text in earlier if key(text) not in renewed] + list(later)
-
-
-def saved_overrides(folder: Path) -> list[str]:
-    """The lines of a run's overrides.txt."""
-    try:
-        return [line for line in (folder / "overrides.txt").read_text().splitlines() if line.strip()]
-    except OSError as error:
-        raise UserError(folder, "this is no run folder (it has no overrides.txt)",
-                        "give a folder below outputs/runs") from error
 
 
 def find(resume: str, overrides: Sequence[str], output_dir: Path, named: str | None = None) -> Path | None:
@@ -43,13 +17,13 @@ def find(resume: str, overrides: Sequence[str], output_dir: Path, named: str | N
     ``named`` is the folder that the command line gives: ``auto`` looks there only, and a finished run is found too.
     """
     if resume == "auto":
-        wanted = set(lasting(overrides))
+        wanted = set(words.lasting(overrides))
         return _begun_in(Path(named), wanted) if named else _newest_unfinished(wanted, output_dir)
     folder = output_dir / "latest" if resume == "latest" else Path(resume)
     if not folder.is_dir():
         runs = [path.name for path in _runs(output_dir)]
         raise UserError(f"resume={resume}", "there is no such run folder", did_you_mean(folder.name, runs))
-    saved_overrides(folder)
+    runfolder.overrides(folder)
     return folder.resolve()
 
 
@@ -61,7 +35,7 @@ def of_job(overrides: Sequence[str], named: str | None, output_dir: Path) -> Pat
     if not slurm.was_requeued():
         return None
     for folder in [Path(named)] if named else reversed(_runs(output_dir)):
-        if slurm.was_in(folder) and set(lasting(saved_overrides(folder))) == set(lasting(overrides)):
+        if slurm.was_in(folder) and set(words.lasting(runfolder.overrides(folder))) == set(words.lasting(overrides)):
             return folder.resolve()
     return None
 
@@ -71,22 +45,33 @@ def has_evaluated(folder: Path, command: str) -> bool:
     return slurm.was_requeued() and slurm.was_in(folder) and results.read(folder).get("command") == command
 
 
-def evaluated(ckpt: str, output_dir: Path) -> Path:
-    """The file that ``ckpt=`` names: a file, a run folder, or ``latest``."""
-    path = latest(output_dir) if ckpt == "latest" else Path(ckpt)
-    if path.is_file():
+def located(ckpt: str, output_dir: Path, key: str = "ckpt") -> Path:
+    """The file or folder that ``ckpt=`` (or another key) names, or ``latest``. A damaged checkpoint is refused."""
+    path = (latest(output_dir) if ckpt == "latest" else Path(ckpt)).resolve()
+    if path.is_file() and path.suffix != KEPT_SUFFIX:
         checkpoint_files.refuse_damaged(path)
-        return path.resolve()
-    if not path.is_dir():
-        raise UserError(f"ckpt={ckpt}", "there is no such file or run folder",
-                        "give a .ckpt file, a run folder or latest")
-    files = checkpoint_files.in_run(path.resolve())
+    elif not path.exists():
+        raise UserError(f"{key}={ckpt}", "there is no such file or run folder",
+                        "give a run folder, latest, or a file of its checkpoints/")
+    return path
+
+
+def evaluated(ckpt: str, output_dir: Path, kept: bool = False, key: str = "ckpt") -> Path:
+    """The file that ``ckpt=`` names: a file, a run folder's best or last, or ``latest``. ``kept``: whether it may be
+    weights kept on the way, which have no more than what is trained."""
+    path = located(ckpt, output_dir, key)
+    if path.is_file():
+        if path.suffix == KEPT_SUFFIX and not kept:
+            raise UserError(f"{key}={ckpt}", "weights kept on the way are no checkpoint",
+                            "use mode=protocol to evaluate them, mode=sample to draw with them")
+        return path
+    files = checkpoint_files.in_run(path)
     if not files:
-        raise UserError(f"ckpt={ckpt}", f"{path.resolve()} has no checkpoint", "give a run that finished an epoch")
+        raise UserError(f"{key}={ckpt}", f"{path} has no checkpoint", "give a run that finished an epoch")
     if files[0].name == BEST:
         checkpoint_files.refuse_damaged(files[0])
         return files[0]
-    return checkpoint_files.newest(path.resolve()) or files[0]
+    return checkpoint_files.newest(path) or files[0]
 
 
 def latest(output_dir: Path) -> Path:
@@ -114,7 +99,7 @@ def _begun_in(folder: Path, wanted: set[str]) -> Path | None:
     """The run in a folder; None if there is none yet. Raises ``UserError`` if it is another one."""
     if not (folder / "overrides.txt").is_file():
         return None
-    others = sorted(set(lasting(saved_overrides(folder))) ^ wanted)
+    others = sorted(set(words.lasting(runfolder.overrides(folder))) ^ wanted)
     if others:
         raise UserError(f"run_dir={folder}", f"the run in it differs from this command in {' '.join(others)}",
                         f"go on with it by {typed('resume', folder)}, or name another folder")
@@ -123,11 +108,11 @@ def _begun_in(folder: Path, wanted: set[str]) -> Path | None:
 
 def _newest_unfinished(wanted: set[str], output_dir: Path) -> Path | None:
     for folder in reversed(_runs(output_dir)):
-        if set(lasting(saved_overrides(folder))) != wanted or not _unfinished(folder):
+        if set(words.lasting(runfolder.overrides(folder))) != wanted or not _unfinished(folder):
             continue
         # Other ranks find what rank 0, which may hold the lock by now, has found.
         if console.is_main_process() and runfolder.is_locked(folder):
-            console.note(f"resume=auto: {runfolder.short(folder)} is in the hands of a running process; passed over.")
+            console.note(f"resume=auto: {runfolder.short(folder)} is in use by a running process; skipped.")
             continue
         return folder.resolve()
     return None

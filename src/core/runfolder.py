@@ -48,6 +48,15 @@ def config(folder: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
+def overrides(folder: Path) -> list[str]:
+    """The lines of a run's overrides.txt. Raises ``UserError`` if it has none."""
+    try:
+        return [line for line in (folder / "overrides.txt").read_text().splitlines() if line.strip()]
+    except OSError as error:
+        raise UserError(folder, "this is no run folder (it has no overrides.txt)",
+                        "give a folder below outputs/runs") from error
+
+
 def check_writable(path: Path) -> None:
     """Raise ``UserError`` if the folder could not be made or written; creates nothing."""
     place = path

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from src.core import checkpoint_files, resume
+from src.core import checkpoint_files, resume, runfolder
+from src.core.checkpoint_files import KEPT_SUFFIX
 from src.core.errors import UserError
 
 KEPT = Path("checkpoints") / "kept"  # in a run's folder: <epoch's name>_<epochs behind it>.safetensors
@@ -29,7 +30,7 @@ class State:
 
     @property
     def is_kept(self) -> bool:
-        return self.file is not None and self.file.suffix == ".safetensors"
+        return self.file is not None and self.file.suffix == KEPT_SUFFIX
 
     @property
     def label(self) -> str:
@@ -62,16 +63,10 @@ def run_of(file: Path) -> Path | None:
 
 
 def _of(name: str, output_dir: Path) -> list[State]:
-    path = resume.latest(output_dir) if name == "latest" else Path(name)
-    if path.is_file():
-        if path.suffix == ".ckpt":
-            checkpoint_files.refuse_damaged(path)
-        return [State(path.resolve(), run_of(path.resolve()))]
-    if not path.is_dir():
-        raise UserError(f"ckpt={name}", "there is no such file or run folder",
-                        "give a run folder, a .ckpt or .safetensors file, latest or base")
-    folder = path.resolve()
-    resume.saved_overrides(folder)
+    folder = resume.located(name, output_dir)
+    if folder.is_file():
+        return [State(folder, run_of(folder))]
+    runfolder.overrides(folder)
     files = sorted((folder / KEPT).glob("*_*.safetensors"), key=lambda file: State(file).epoch or 0)
     last = checkpoint_files.newest(folder)
     if not files and last is None:

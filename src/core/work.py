@@ -9,9 +9,9 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
-from src.core import atomic, checkpoint, console, devices, signals
+from src.core import atomic, checkpoint, console, devices, keeping, signals
 from src.core.build import build
-from src.core.callbacks import RunState, finished_epochs, seed_everything
+from src.core.callbacks import RunState, seed_everything
 from src.core.config.plan import Plan
 from src.core.errors import UserError
 from src.core.processes import rendezvous
@@ -132,12 +132,7 @@ class Work:
 
     def _inspect_checkpoint(self) -> int:
         """Check that the checkpoint fits before anything is loaded; the number of epochs behind it."""
-        path = self.plan.checkpoint
-        if path is None:
-            return 0
-        content = checkpoint.load(path)
-        checkpoint.check_identity(content, self.module, path)
-        return finished_epochs(content)
+        return keeping.about(State(self.plan.checkpoint), self.module)["epoch"] or 0
 
     def _inspect_states(self) -> list[State]:
         """What ``mode=protocol`` has to evaluate; states that do not fit are refused before weights are loaded."""
@@ -211,8 +206,5 @@ class Work:
         self.module.trainer = self.trainer
         self.module.setup("predict")
         self.module.configure_model()
-        if self.plan.checkpoint is not None:
-            content = checkpoint.load(self.plan.checkpoint)
-            self.module.on_load_checkpoint(content)
-            self.module.load_state_dict(content["state_dict"], strict=self.module.strict_loading)
+        keeping.restore(State(self.plan.checkpoint), self.module)
         self.module.to(self.trainer.strategy.root_device).eval()

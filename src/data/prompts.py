@@ -22,20 +22,16 @@ class PromptSet:
     ) -> None:
         """Raises UserError for a file that is missing, empty or not text, and for prompts that are in both lists."""
         self.name = name
-        self.train, train_twice = read_prompts(train, "data.train")
-        self.heldout, heldout_twice = ([], 0) if heldout is None else read_prompts(heldout, "data.heldout")
-        self.duplicates = train_twice + heldout_twice  # dropped, not counted above
+        self.train = read_prompts(train, "data.train")
+        self.heldout = [] if heldout is None else read_prompts(heldout, "data.heldout")
         _check_disjoint(self.train, self.heldout)
 
     def __repr__(self) -> str:
         return f"{self.name}: {len(self.train)} to train, {len(self.heldout)} held out"
 
 
-def read_prompts(source: Sequence[str] | str, option: str) -> tuple[list[str], int]:
-    """Distinct prompts of a list or a file, in order, and the number of duplicates dropped.
-
-    `option` names the source in UserErrors.
-    """
+def read_prompts(source: Sequence[str] | str, option: str) -> list[str]:
+    """Distinct prompts of a list or a file, in order. `option` names the source in UserErrors."""
     given = _from_file(source, option) if isinstance(source, str) else list(source)
     for prompt in given:
         if not isinstance(prompt, str):
@@ -44,8 +40,7 @@ def read_prompts(source: Sequence[str] | str, option: str) -> tuple[list[str], i
     if not prompts:
         where = f"={source}" if isinstance(source, str) else ""
         raise UserError(f"{option}{where}: there is no prompt in it", fix="write one prompt a line")
-    distinct = list(dict.fromkeys(prompts))
-    return distinct, len(prompts) - len(distinct)
+    return list(dict.fromkeys(prompts))
 
 
 def _from_file(source: str, option: str) -> list[str]:

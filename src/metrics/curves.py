@@ -28,9 +28,9 @@ TOPICS = (
     Topic("ece", "Expected calibration error", "percent", ("ece",)),
     Topic("aurc", "Area under the risk-coverage curve", "x 1000", ("aurc", "eaurc")),
     Topic("alpha", "Weight of the past prediction", "alpha", ("alpha",)),
-    Topic("gradient_factor", "Gradient relative to cross-entropy", "factor", ("grad_factor", "gradient_factor")),
-    Topic("row_age", "Age of the past predictions", "epochs", ("age", "row_age")),
-    Topic("learning_rate", "Learning rate", "", ("lr", "learning_rate")),
+    Topic("gradient_factor", "Gradient relative to cross-entropy", "factor", ("gradient_factor",)),
+    Topic("row_age", "Age of the past predictions", "epochs", ("row_age",)),
+    Topic("learning_rate", "Learning rate", "", ("lr",)),
 )
 COLOURS = {"train": style.BLUE, "val": style.ORANGE, "test": style.GREEN}
 HIDDEN = ("best",)  # of the best epoch, but logged at the end: a point of no place on the axis

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from src.core.config import ranges
+from src.core.config.ranges import above, at_least
+from src.core.errors import describe
 from src.models import kinds
 from src.models.classifiers.check import network_problems
 from src.models.hub import cached_snapshot
@@ -12,6 +15,14 @@ from src.models.pipelines import PIPELINES, folder_problem, resolution_problem
 
 # The end of a model's target -> the class of pipeline that it takes.
 _TRAINED = {".DiffusionModel": "StableDiffusionPipeline", ".StableDiffusionXL": "StableDiffusionXLPipeline"}
+
+RANGES = {
+    "lora_rank": at_least(0, "use 4, or 0 to train the whole UNet"),
+    "vae_batch": at_least(1, "use 8, or 1 for the least memory"),
+    "resolution": at_least(1, "use null for the model's own"),
+    "steps": at_least(1, "use 20, or null to leave it to the method"),
+    "lora_alpha": above(0, "use null for alpha = rank"),
+}
 
 
 def check(cfg: dict[str, Any]) -> list[str]:
@@ -30,19 +41,10 @@ def check(cfg: dict[str, Any]) -> list[str]:
 
 
 def _number_problems(model: dict[str, Any]) -> list[str]:
-    problems = []
-    for key, least, fix in (("lora_rank", 0, "Use 4, or 0 to train the whole UNet."),
-                            ("vae_batch", 1, "Use 8, or 1 for the least memory."),
-                            ("resolution", 1, "Use null for the model's own."),
-                            ("steps", 1, "Use 20, or null to leave it to the method.")):
-        value = model.get(key)
-        if isinstance(value, int) and value < least:
-            problems.append(f"model.{key}={value}: must be at least {least}. {fix}")
-    alpha = model.get("lora_alpha")
-    if isinstance(alpha, int | float) and alpha <= 0:
-        problems.append(f"model.lora_alpha={alpha}: must be above 0. Use null for alpha = rank.")
+    problems = ranges.problems("model", model, RANGES)
     if model.get("lora_rank") and model.get("lora_targets") == []:
-        problems.append("model.lora_targets=[]: LoRA needs a module to sit on. Use [to_q,to_k,to_v,to_out.0].")
+        problems.append(describe("model.lora_targets=[]", "LoRA needs a module to sit on",
+                                 "use [to_q,to_k,to_v,to_out.0]"))
     return problems
 
 
@@ -51,11 +53,12 @@ def _precision_problems(model: dict[str, Any], trainer: dict[str, Any]) -> list[
     problems = []
     precision, dtype = trainer.get("precision"), model.get("dtype")
     if precision is not None and str(precision) not in ("32", "32-true"):
-        problems.append(f"trainer.precision={precision}: a diffusion model's precision is model.dtype={dtype}, and "
-                        "what is trained stays in float32. Use trainer.precision=32-true and model.dtype=bfloat16.")
+        problems.append(describe(f"trainer.precision={precision}", "a diffusion model's precision is "
+                                 f"model.dtype={dtype}, and what is trained stays in float32",
+                                 "use trainer.precision=32-true and model.dtype=bfloat16"))
     if dtype == "float16" and trainer.get("accelerator") == "cpu":
-        problems.append("model.dtype=float16 with trainer.accelerator=cpu: a CPU has no fast float16. "
-                        "Use model.dtype=float32 or bfloat16, or trainer=gpu.")
+        problems.append(describe("model.dtype=float16 with trainer.accelerator=cpu", "a CPU has no fast float16",
+                                 "use model.dtype=float32 or bfloat16, or trainer=gpu"))
     return problems
 
 
@@ -63,7 +66,8 @@ def _path_problems(model: dict[str, Any], pipeline: str) -> list[str]:
     """Of the folder or hub id, as far as what lies on this machine tells."""
     path = model.get("path") or model.get("hub")
     if path is None:
-        return ["model.path is null and model.hub too: give a diffusers folder or a hub id."]
+        return [describe("model.path=null and model.hub=null", "there is no model to load",
+                         "give a diffusers folder or a hub id")]
     if not isinstance(path, str):
         return []  # the type check says so
     wanted = PIPELINES[pipeline]

@@ -1,6 +1,7 @@
 """How much GPU memory training a Stable Diffusion takes, by a formula; nothing here is measured. Pure Python.
 
-The figures of a model are counted from its architecture (counting.py); conf/memory names batch sizes that fit a card.
+The figures of a model are counted from its architecture (tests/models/counting.py); conf/memory names batch sizes that
+fit a card.
 """
 
 from __future__ import annotations

@@ -42,18 +42,16 @@ def average_over_hosts(unet: Any, now: bool) -> None:
 
 def whole_state(unet: nn.Module) -> dict[str, Tensor]:
     """The UNet's tensors on the CPU, on rank 0; elsewhere nothing. All ranks call it."""
-    from src.core.processes.parts import collected
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
-    found = {name: collected(tensor.detach()) for name, tensor in unet.state_dict().items()}
-    return {name: tensor for name, tensor in found.items() if tensor is not None}
+    return get_model_state_dict(unet, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
 
 
 def load_whole(unet: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Each rank takes its parts of whole tensors, which all of them have."""
-    from src.core.processes.parts import part_of
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
 
-    own = unet.state_dict()
-    unet.load_state_dict({name: part_of(tensor, own[name]) for name, tensor in state.items()})
+    set_model_state_dict(unet, dict(state), options=StateDictOptions(full_state_dict=True))  # it alters the dict
 
 
 def made_whole(unet: Any) -> nn.Module | None:

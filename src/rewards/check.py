@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from src.core.config import asks
+from src.core.config import asks, ranges
+from src.core.config.ranges import above, at_least, is_number
 from src.core.errors import describe, did_you_mean
 from src.models import kinds
 from src.models.location import CLIP_FILES, CLIP_PATTERNS, OPEN_CLIP_FILES, OPEN_CLIP_PATTERNS, local_path, path_problem
@@ -17,15 +18,16 @@ from src.rewards.callables import target_problem
 from src.rewards.needs import NEEDS
 
 OPTIONS = Path(__file__).resolve().parents[2] / "conf" / "reward"
-# option -> (smallest value, largest or None, hint)
-RANGES: dict[str, tuple[float, float | None, str]] = {
-    "batch_size": (1, None, "Use 64, or less if memory is short"),
-    "quality": (1, 95, "DDPO takes 95"),
-    "words": (1, None, "64 tokens are a sentence or two"),
-    "layer": (0, None, "40 suits microsoft/deberta-xlarge-mnli"),
-    "timeout": (0.001, None, "It is in seconds"),
-    "retries": (0, None, "0 gives up at the first failure"),
+RANGES = {
+    "batch_size": at_least(1, "use 64, or less if memory is short"),
+    "quality": at_least(1, "DDPO takes 95", at_most=95),
+    "words": at_least(1, "64 tokens are a sentence or two"),
+    "layer": at_least(0, "40 suits microsoft/deberta-xlarge-mnli"),
+    "timeout": at_least(0.001, "it is in seconds"),
+    "retries": at_least(0, "0 gives up at the first failure"),
 }
+BERTSCORE = {"baseline": at_least(0, "null leaves scores as they are", below=1)}
+DEVIATION = {"std": above(0, "give the values' standard deviation")}
 
 
 def check(cfg: dict[str, Any]) -> list[str]:
@@ -58,27 +60,13 @@ def _problems(reward: dict[str, Any], where: str) -> list[str]:
     target = str(reward.get("_target_", ""))
     if not target.startswith("src.rewards."):
         return []
-    found = _ranges(reward, where) + _device(reward, where)
+    found = ranges.problems(where, reward, RANGES) + _device(reward, where)
     found += [text for need in NEEDS.get(target, ()) if isinstance(path := reward.get(need.option), str)
               and (text := need.problem(path, where))]
     rules = {"ClipReward": _clip, "HpsReward": _hps, "MixReward": _mix, "CallableReward": _callable,
              "HttpReward": _http, "BertScoreReward": _bertscore}
     rule = rules.get(target.rpartition(".")[2])
     return found + (rule(reward, where) if rule else [])
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _ranges(reward: dict[str, Any], where: str) -> list[str]:
-    found = []
-    for name, (low, high, hint) in RANGES.items():
-        value = reward.get(name)
-        if _number(value) and not (value >= low and (high is None or value <= high)):
-            rule = f"must be at least {low:g}" if high is None else f"must lie between {low:g} and {high:g}"
-            found.append(f"{where}.{name}={value}: {rule}. {hint}.")
-    return found
 
 
 def _device(reward: dict[str, Any], where: str) -> list[str]:
@@ -132,12 +120,10 @@ def _scale(given: Any, place: str, fix: str) -> list[str]:
     options = given if isinstance(given, dict) else {"weight": given}
     if "weight" not in options:
         return [describe(f"{place}.weight", "is missing", "add weight: 1.0")]
-    found = [describe(f"{place}.{key}={options[key]}" if isinstance(given, dict) else f"{place}={given}",
-                      "must be a number", fix)
-             for key in ("weight", "mean", "std") if key in options and not _number(options[key])]
-    if _number(std := options.get("std", 1.0)) and not std > 0:
-        found.append(describe(f"{place}.std={std}", "must be larger than 0", "give the values' standard deviation"))
-    return found
+    found = ranges.problems(place, options, DEVIATION)
+    return found + [describe(f"{place}.{key}={options[key]}" if isinstance(given, dict) else f"{place}={given}",
+                             "must be a number", fix)
+                    for key in ("weight", "mean", "std") if key in options and not is_number(options[key])]
 
 
 def _callable(reward: dict[str, Any], where: str) -> list[str]:
@@ -162,9 +148,7 @@ def _http(reward: dict[str, Any], where: str) -> list[str]:
 
 
 def _bertscore(reward: dict[str, Any], where: str) -> list[str]:
-    found = []
+    found = ranges.problems(where, reward, BERTSCORE)
     if isinstance(text := reward.get("reference"), str) and "{prompt}" not in text:
         found.append(describe(f"{where}.reference={text}", "says nothing of the prompt", "write {prompt} into it"))
-    if _number(baseline := reward.get("baseline")) and not 0 <= baseline < 1:
-        found.append(describe(f"{where}.baseline={baseline}", "must lie in [0, 1)", "null leaves scores as they are"))
     return found

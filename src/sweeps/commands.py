@@ -9,7 +9,7 @@ from pathlib import Path
 
 from src.core import results
 from src.core.config.quoting import in_hydra
-from src.core.resume import key
+from src.core.config.words import key
 
 PROGRAM = (sys.executable, "-m", "src.run")
 # Keys that are the sweep's own business; a job does not see them.

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from src.core.errors import UserError, did_you_mean
+from src.sweeps.figure_choice import CLASSIFIED, EVALUATED, PANELS
 from src.sweeps.paired import Difference, Spread, difference, spread
 from src.sweeps.runs import UNTRAINED, Run
 
-ORDER = ("top1_err", "top5_err", "nll", "brier", "ece", "ece15", "aurc", "eaurc")
-GROUPS = ("test", "best", "val", "eval", "heldout", "diversity", "cost")  # shown first, the others alphabetically
+ORDER = tuple(PANELS)
+GROUPS = (*CLASSIFIED, *EVALUATED, "cost")  # shown first, the others alphabetically
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,6 @@ class Comparison:
 
     labels: list[str]
     names: list[str]
-    seeds: dict[str, list[int]]
     reference: str | None
     spreads: dict[tuple[str, str], Spread] = field(default_factory=dict)
     differences: dict[tuple[str, str], Difference] = field(default_factory=dict)
@@ -42,7 +42,7 @@ def compare(runs: Sequence[Run], reference: str | None = None) -> Comparison:
         raise UserError(f"--reference {reference}", "no finished run is that", did_you_mean(str(reference), known))
     labels = sorted(groups, key=lambda label: _order(groups[label][0], label in references, "method" in wanted))
     names = sorted({name for run in runs for name in run.figures}, key=_place)
-    found = Comparison(labels, names, {label: sorted(run.seed for run in groups[label]) for label in labels}, reference)
+    found = Comparison(labels, names, reference)
     for label in labels:
         partner = [] if label in references else _partner(groups[label][0], wanted, [groups[one] for one in references])
         for name in names:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from rich.table import Table
+from rich.text import Text
 
 from src.core.console import number
 from src.sweeps.paired import Difference, Spread, difference, spread
@@ -52,7 +53,7 @@ def table(found: Rows, ranked: list[Ranked]) -> Table:
         shown.add_column(column, justify="right")
     for one in ranked[:MOST_LINES]:
         values = one.rows[0].values
-        shown.add_row(*(values.get(key, "-").replace("[", r"\[") for key in keys), _mean(one.objective),
+        shown.add_row(*(Text(values.get(key, "-")) for key in keys), _mean(one.objective),
                       *([_to_best(one.to_best)] if paired else []), _runs(one),
                       "-" if one.seconds is None else number(round(one.seconds.mean, 1)))
     return shown

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from src.core import results
+from src.core import atomic, results
 from src.core.errors import UserError
 from src.core.runfolder import SWEEP_FILE
 from src.sweeps.space import Values
@@ -69,9 +68,7 @@ class Record:
 
     def save(self, folder: Path) -> None:
         """Write the file in one step."""
-        draft = folder / f".{SWEEP_FILE}.tmp"
-        draft.write_text(json.dumps(asdict(self), indent=1) + "\n")
-        os.replace(draft, folder / SWEEP_FILE)
+        atomic.write_text(folder / SWEEP_FILE, json.dumps(asdict(self), indent=1) + "\n")
 
 
 def load(folder: Path) -> Record:

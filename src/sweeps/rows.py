@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from src.core import results, resume
+from src.core import atomic, results, runfolder
+from src.core.config import words
 from src.core.errors import UserError
 from src.core.runfolder import SWEEP_FILE
 from src.sweeps import record as records
@@ -101,8 +101,7 @@ def write_csv(found: Rows, file: Path) -> Path:
     """One line for each job, numbers in full; what a job lacks is empty."""
     names = list(dict.fromkeys(name for row in found.rows for name in row.figures))
     keys = [key.lstrip("+~") for key in found.keys]
-    draft = file.with_suffix(".tmp")
-    with draft.open("w", newline="", encoding="utf-8") as stream:
+    with atomic.replacing(file) as draft, draft.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, ["job", *keys, "seed", "status", "seconds", *names, "folder", "message"],
                                 restval="", lineterminator="\n", extrasaction="ignore")
         writer.writeheader()
@@ -110,7 +109,6 @@ def write_csv(found: Rows, file: Path) -> Path:
             values = {key.lstrip("+~"): value for key, value in row.values.items()}
             writer.writerow({**values, **row.figures, "job": row.number, "seed": row.seed, "status": row.status,
                              "seconds": row.seconds, "folder": row.folder, "message": row.message})
-    os.replace(draft, file)
     return file
 
 
@@ -141,8 +139,8 @@ def _found(folder: Path) -> Record:
 
 
 def _overrides(run: Path) -> Values:
-    lines = resume.lasting(resume.saved_overrides(run))
-    return {resume.key(text): text.partition("=")[2] for text in lines if resume.key(text) != "output_dir"}
+    lines = words.lasting(runfolder.overrides(run))
+    return {words.key(text): text.partition("=")[2] for text in lines if words.key(text) != "output_dir"}
 
 
 def _natural(path: Path) -> Sequence[tuple[int, str]]:

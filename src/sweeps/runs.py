@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
-from src.core import results
+from src.core import results, runfolder
+from src.core.config.unknown import leaves
 from src.core.errors import UserError
 from src.sweeps.aim import unknown
+from src.sweeps.objective import figures
 
 UNLIKE_BY_NATURE = ("seed", "run_dir", "output_dir", "resume")
 UNTRAINED = "before training"  # stands where a method's name does
@@ -78,8 +78,8 @@ def _unusable(content: dict[str, Any]) -> str:
 
 def _figures(content: dict[str, Any]) -> dict[str, float]:
     """Numbers named group/name, and the seconds; what was not finite is null in the file."""
-    return {name: float(value) for name, value in content.items() if ("/" in name or name == "seconds")
-            and isinstance(value, int | float) and not isinstance(value, bool)}
+    seconds = content.get("seconds")
+    return figures(content) | ({"seconds": float(seconds)} if isinstance(seconds, int | float) else {})
 
 
 def _after(figures: dict[str, float]) -> dict[str, float]:
@@ -99,22 +99,8 @@ def _untrained(runs: Sequence[Run]) -> list[Run]:
     return [run for run in found.values() if run.figures]
 
 
-def _config(folder: Path) -> dict[str, Any]:
-    file = folder / "config.yaml"
-    return dict(_leaves(OmegaConf.to_container(OmegaConf.load(file)))) if file.is_file() else {}
-
-
-def _leaves(node: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """(dotted name, value) of everything in a configuration that is not a mapping."""
-    if not isinstance(node, dict):
-        yield name, node
-        return
-    for key, value in node.items():
-        yield from _leaves(value, f"{name}.{key}" if name else str(key))
-
-
 def _keys(folder: Path, by: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    config = _config(folder) if by else {}
+    config = leaves(runfolder.config(folder)) if by else {}
     return tuple((key, str(config[key])) for key in by if key in config)
 
 
@@ -145,6 +131,6 @@ def _mixed(runs: Iterable[Run]) -> list[str]:
 
 
 def _unlike(one: Run, other: Run) -> list[str]:
-    first, second = _config(one.folder), _config(other.folder)
+    first, second = (leaves(runfolder.config(run.folder)) for run in (one, other))
     return sorted(key for key in first.keys() | second.keys()
                   if first.get(key) != second.get(key) and key not in UNLIKE_BY_NATURE)

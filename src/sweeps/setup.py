@@ -11,8 +11,9 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from src.core import resume, runfolder
+from src.core import runfolder
 from src.core.build import build
+from src.core.config import words
 from src.core.config.command_line import Arguments
 from src.core.config.compose import Composed, compose, config_roots
 from src.core.errors import UserError
@@ -27,14 +28,13 @@ from src.sweeps.sweepers import Sweeper
 
 @dataclass
 class Setup:
-    """A checked sweep. ``resumed``: its folder is there already."""
+    """A checked sweep."""
 
     folder: Path
     record: Record
     space: space.Space
     sweeper: Sweeper
     launcher: Launcher
-    resumed: bool
 
 
 def prepare(arguments: Arguments) -> Setup:
@@ -44,14 +44,14 @@ def prepare(arguments: Arguments) -> Setup:
     given, roots, folder = list(arguments.overrides), [str(root) for root in arguments.roots], None
     if named := runfolder.sweep_named(given):
         folder, known = named, records.load(named)
-        given = resume.merge(known.overrides, [text for text in given if resume.key(text) != "resume"])
+        given = words.merge(known.overrides, [text for text in given if words.key(text) != "resume"])
         roots = list(dict.fromkeys([*known.roots, *roots]))
     paths = [Path(root) for root in roots]
     own.check_typed(given)
     composed = compose(given, paths, sweep=True)
-    varied, base, parts = _read(composed, given, paths, is_file=any(resume.key(text) == "sweep" for text in given))
+    varied, base, parts = _read(composed, given, paths, is_file=any(words.key(text) == "sweep" for text in given))
     cfg = composed.cfg
-    fresh = Record([text for text in given if resume.key(text) not in ("resume", "sweep_dir")], base, roots,
+    fresh = Record([text for text in given if words.key(text) not in ("resume", "sweep_dir")], base, roots,
                    parts[0].kind, *own.aim(cfg), space={key: one.typed for key, one in varied.items()})
     folder = folder or earlier.find(cfg, fresh)
     parts[0].check(varied, fresh, folder)
@@ -60,7 +60,7 @@ def prepare(arguments: Arguments) -> Setup:
     record = earlier.continued(found, fresh) if folder else fresh
     runfolder.check_writable(found)
     parts[1].prepare(found, OmegaConf.to_container(cfg.get("trainer") or OmegaConf.create()), cfg.jobs)
-    return Setup(found, record, varied, *parts, resumed=folder is not None)
+    return Setup(found, record, varied, *parts)
 
 
 def _read(composed: Composed, given: Sequence[str], roots: list[Path],
@@ -82,7 +82,7 @@ def _fresh_folder(composed: Composed, given: Sequence[str]) -> Path:
     cfg = composed.cfg
     if cfg.sweep_dir is not None:
         return Path(cfg.sweep_dir).absolute()
-    if any(resume.key(text) == "hydra.sweep.dir" for text in given):
+    if any(words.key(text) == "hydra.sweep.dir" for text in given):
         return Path(str(composed.hydra.sweep.dir)).absolute()
     name = composed.choices.get("sweep") or cfg.name or composed.choices.get("method") or "sweep"
     stamp, clean = time.strftime("%Y-%m-%d_%H-%M-%S"), re.sub(r"[^\w.-]+", "-", str(name))

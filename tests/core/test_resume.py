@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from src.core import runfolder
-from src.core.resume import lasting, merge
+from src.core.config.words import lasting, merge
 from tests.core.conftest import Runner
 
 VARIANTS = {
@@ -204,7 +204,7 @@ def test_folder_of_a_running_process_is_left_alone(toy, capsys):
 def test_an_evaluation_is_not_gone_on_with(toy, capsys):
     assert toy("mode=eval") == 0
     assert toy(f"resume={toy.folder}") == 2
-    assert "this was mode=eval" in capsys.readouterr().err
+    assert "this was a run of mode=eval" in capsys.readouterr().err
 
 
 def test_overrides_are_merged_by_key():

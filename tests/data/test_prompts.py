@@ -26,7 +26,6 @@ def test_text_file(tmp_path: Path) -> None:
     train = file(tmp_path, "\ufeff# animals\na cat\r\n\n  a dog  \na cat\n  # no more\na sign that says #1\n")
     prompts = PromptSet(train=train, heldout=["ein grüner Baum"])
     assert prompts.train == ["a cat", "a dog", "a sign that says #1"] and prompts.heldout == ["ein grüner Baum"]
-    assert prompts.duplicates == 1
     assert problems(train=train, heldout=None) == []
 
 

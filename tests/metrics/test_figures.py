@@ -116,7 +116,8 @@ def test_hardest_of_nothing_is_an_error(tmp_path: Path) -> None:
         figures.hardest(torch.zeros(0, 3, 8, 8, dtype=torch.uint8), nothing, nothing, nothing, [], tmp_path / "h.png")
 
 
-HEAD = "step,epoch,train/loss,train/top1_err,val/top1_err,val/ece,pskd/alpha,pskd/grad_factor_hard,memory/age_mean"
+HEAD = ("step,epoch,train/loss,train/top1_err,val/top1_err,val/ece,pskd/alpha,pskd/gradient_factor_hard,"
+        "memory/row_age_mean")
 METRICS = f"""{HEAD},test/nll,best/nll
 0,-1,9,,,,,,,,
 10,0,2.0,80,,,0.4,1,,,

@@ -11,8 +11,8 @@ from src.methods.b2diffurl import sampling
 from src.methods.b2diffurl.ddim import Ddim
 from src.methods.b2diffurl.fits import problems
 from src.methods.b2diffurl.update import Kept
-from src.models.counting import picture_bytes, saved_by_autograd
 from src.models.memory import FOOTPRINTS, held, needed
+from tests.models.counting import picture_bytes, saved_by_autograd
 from tests.profiled import profiled_peak
 
 CARDS = {"12gb": 12.0, "24gb": 24.0}

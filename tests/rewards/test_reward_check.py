@@ -54,8 +54,8 @@ def of(name: str, **options) -> list[str]:
 
 
 @pytest.mark.parametrize(("name", "options", "told"), [
-    ("jpeg_compressibility", {"quality": 0}, "reward.quality=0: must lie between 1 and 95"),
-    ("jpeg_compressibility", {"quality": 96}, "between 1 and 95"),
+    ("jpeg_compressibility", {"quality": 0}, "reward.quality=0: must be at least 1 and at most 95"),
+    ("jpeg_compressibility", {"quality": 96}, "at most 95"),
     ("callable", {}, "reward.target=null"),
     ("callable", {"target": "src.rewards.jpeg.JpegRewad"}, "Did you mean JpegReward?"),
     ("callable", {"target": "src.rewards.jpeg.JpegReward", "device": "gpu"}, "reward.device=gpu: is no device"),
@@ -67,7 +67,7 @@ def of(name: str, **options) -> list[str]:
     ("mix", {"parts": {"clp": 1.0}}, "reward.parts.clp: there is no such reward. Did you mean clip?"),
     ("mix", {"parts": {"clip": "much"}}, "reward.parts.clip=much: must be a number"),
     ("mix", {"parts": {"clip": {"mean": 1}}}, "reward.parts.clip.weight: is missing"),
-    ("mix", {"parts": {"clip": {"weight": 1, "std": 0}}}, "reward.parts.clip.std=0: must be larger than 0"),
+    ("mix", {"parts": {"clip": {"weight": 1, "std": 0}}}, "reward.parts.clip.std=0: must be above 0"),
     ("mix", {"parts": {"mix": 1}}, "there is no such reward"),
     ("mix", {"parts": {"hps": 1}, "rewards": {"hps": {"_target_": "src.rewards.hps.HpsReward", "path": "no where"}}},
      "reward.parts.hps.path=no where: there is no such folder"),

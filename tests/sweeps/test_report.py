@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
 
+from src.core import atomic
 from src.sweeps import ranking, report, rows
 
 
@@ -83,8 +86,13 @@ def test_a_misspelt_figure_gets_the_nearest_or_a_few(tmp_path: Path, capsys: pyt
     assert "--metric zzz" in second and second.endswith("eval/figure_5 and 25 others")
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_that_cannot_be_written_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
     add_run(tmp_path / "0", 0, {"test/nll": 1.0})
-    (tmp_path / "results.tmp").mkdir()  # in the way of the draft
+    monkeypatch.setattr(atomic, "replacing", refuse)
     assert report.run([str(tmp_path)]) == 2
-    assert "this folder cannot be written (Is a directory)" in capsys.readouterr().err
+    assert "this folder cannot be written (Permission denied)" in capsys.readouterr().err

@@ -67,7 +67,7 @@ def run_level(cfg: dict[str, Any]) -> list[str]:
     if isinstance(cfg.get("mode"), str) and cfg["mode"] not in MODES:
         problems.append(describe(f"mode={cfg['mode']}", "there is no such mode", did_you_mean(cfg["mode"], MODES)))
     if isinstance(cfg.get("ckpt"), list) and cfg.get("mode") != "protocol":
-        problems.append(describe(f"ckpt={cfg['ckpt']}", "several are compared by mode=protocol only", "give one"))
+        problems.append(describe(f"ckpt={cfg['ckpt']}", "only mode=protocol takes several", "give one"))
     if cfg.get("mode") == "train" and cfg.get("ckpt") is not None:
         problems.append(describe(f"ckpt={cfg['ckpt']}", "is for mode=eval, mode=protocol and mode=sample",
                                  "to go on with a run, write resume=auto or resume=<its folder>"))

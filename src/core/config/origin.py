@@ -8,8 +8,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from src.core.config.compose import CONF, ROOT, Composed, compose
+from src.core.config.words import key
 from src.core.errors import UserError
-from src.core.resume import key
 
 
 class Origin:

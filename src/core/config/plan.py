@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf.errors import OmegaConfBaseException
 
 from src.core import checkpoint_files, console, results, resume, runfolder
+from src.core.config import words
 from src.core.config.check import check
 from src.core.config.compose import Composed, compose, plain
 from src.core.config.origin import Origin
@@ -47,13 +48,13 @@ def make(overrides: Sequence[str], roots: Sequence[Path] = (), argv: Sequence[st
             folder = _resumed_folder(str(asked["resume"]), composed, given, output_dir)
         if folder is not None:
             _check_training(folder)
-            saved = resume.saved_overrides(folder)
-            given = resume.merge(saved, resume.lasting(given))
+            saved = runfolder.overrides(folder)
+            given = words.merge(saved, words.lasting(given))
             finished = _is_finished(folder) and set(given) == set(saved)
             composed, checkpoint = compose(given, roots), None if finished else checkpoint_files.newest(folder)
             composed.cfg.ckpt = asked["ckpt"]  # refused, not passed over
     elif asked["mode"] in ("eval", "sample") and isinstance(asked["ckpt"], str):
-        checkpoint = resume.evaluated(asked["ckpt"], output_dir)
+        checkpoint = resume.evaluated(asked["ckpt"], output_dir, kept=asked["mode"] == "sample")
         given = _as_trained(run_of(checkpoint), given)
         composed = compose(given, roots)
     elif asked["mode"] == "protocol":
@@ -122,7 +123,7 @@ def _is_finished(folder: Path) -> bool:
 def _check_training(folder: Path) -> None:
     mode = results.read(folder).get("mode", "train")
     if mode != "train":
-        raise UserError(f"resume={runfolder.short(folder)}", f"this was mode={mode}, which is not gone on with",
+        raise UserError(f"resume={runfolder.short(folder)}", f"this was a run of mode={mode}, which cannot be resumed",
                         f"give its own command again, with mode={mode}")
 
 
@@ -130,8 +131,8 @@ def _as_trained(run: Path | None, given: list[str]) -> list[str]:
     """A checkpoint inside a run folder brings that run's overrides along, so that they need not be typed again."""
     if run is None:
         return given
-    earlier = [text for text in resume.lasting(resume.saved_overrides(run)) if resume.key(text) != "name"]
-    return resume.merge(earlier, given)
+    earlier = [text for text in words.lasting(runfolder.overrides(run)) if words.key(text) != "name"]
+    return words.merge(earlier, given)
 
 
 def _fresh_folder(composed: Composed, given: list[str]) -> Path:
@@ -141,7 +142,7 @@ def _fresh_folder(composed: Composed, given: list[str]) -> Path:
 
 def _hydra_folder(composed: Composed, given: list[str]) -> str | None:
     """What ``hydra.run.dir=`` names."""
-    named = any(resume.key(text) == "hydra.run.dir" for text in given)
+    named = any(words.key(text) == "hydra.run.dir" for text in given)
     return str(composed.hydra.run.dir) if named else None
 
 

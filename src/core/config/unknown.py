@@ -1,7 +1,7 @@
 """Keys that the configuration does not have, and which were meant."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hydra.core.override_parser.types import Override
@@ -42,11 +42,12 @@ def root(item: Override) -> str:
     return re.split(r"[.@/]", item.key_or_group)[0]
 
 
-def leaves(value: Any, name: str) -> dict[str, Any]:
-    """Dotted names of all single values that `name=value` sets."""
+def leaves(value: Any, name: str = "") -> dict[str, Any]:
+    """All single values that `name=value` sets, or that a configuration has, by dotted name."""
     if not isinstance(value, dict) or not value:
         return {name: value}
-    return {leaf: part for key, inner in value.items() for leaf, part in leaves(inner, f"{name}.{key}").items()}
+    return {leaf: part for key, inner in value.items()
+            for leaf, part in leaves(inner, f"{name}.{key}" if name else str(key)).items()}
 
 
 def _kind(key: str, now: Any) -> str:
@@ -57,13 +58,12 @@ def _kind(key: str, now: Any) -> str:
     return f"write {key}.{names[0]}=... or '{key}={{{names[0]}: ...}}'; its keys are {', '.join(names)}"
 
 
-def flatten(node: Any, prefix: str = "") -> list[str]:
+def flatten(node: DictConfig) -> list[str]:
     """Dotted names of every key below ``node``; interpolations are not followed."""
-    names: list[str] = []
-    for key in node if isinstance(node, DictConfig) and not node._is_none() else ():
-        name = f"{prefix}{key}"
-        names.append(name)
-        child = node._get_node(key)
-        if isinstance(child, DictConfig) and not child._is_interpolation():
-            names += flatten(child, f"{name}.")
-    return names
+    return list(_names(OmegaConf.to_container(node, resolve=False)))
+
+
+def _names(node: Any, prefix: str = "") -> Iterator[str]:
+    for key, child in node.items() if isinstance(node, dict) else ():
+        yield f"{prefix}{key}"
+        yield from _names(child, f"{prefix}{key}.")

@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
-ORIENTATION = 0x0112  # of EXIF: how the camera was held
-TURNS = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
-         5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
-         8: Image.Transpose.ROTATE_90}
 SIXTEEN_BITS = ("PNG", "PPM")  # formats that hold no more than these, also where Pillow opens them with 32
 
 
 def as_rgb(opened: Image.Image) -> Image.Image:
     """Upright, with 8 bits a channel. Raises ValueError for values whose range the file does not say."""
-    turn = TURNS.get(_orientation(opened))
-    picture = _eight_bits(opened).convert("RGB")
-    return picture if turn is None else picture.transpose(turn)
+    return _eight_bits(_upright(opened), opened.format).convert("RGB")
 
 
-def _orientation(opened: Image.Image) -> int | None:
+def _upright(opened: Image.Image) -> Image.Image:
     try:
-        return opened.getexif().get(ORIENTATION)
+        return ImageOps.exif_transpose(opened)
     except Exception:  # damaged EXIF, which says nothing about the pixels
-        return None
+        return opened
 
 
-def _eight_bits(opened: Image.Image) -> Image.Image:
+def _eight_bits(opened: Image.Image, kind: str | None) -> Image.Image:
     """Deep grey values by their upper byte, as Pillow reads deep colour; its own conversion cuts them off at 255."""
-    if opened.mode.startswith("I;16") or (opened.mode == "I" and opened.format in SIXTEEN_BITS):
+    if opened.mode.startswith("I;16") or (opened.mode == "I" and kind in SIXTEEN_BITS):
         return Image.fromarray((np.asarray(opened) >> 8).astype(np.uint8))
     if opened.mode in ("I", "F"):
-        kind = "whole" if opened.mode == "I" else "real"
-        raise ValueError(f"its grey values are {kind} numbers of 32 bits, of which it says no largest; save them with "
-                         "8 or 16 bits")
+        numbers = "whole" if opened.mode == "I" else "real"
+        raise ValueError(f"its grey values are {numbers} numbers of 32 bits, of which it says no largest; save them "
+                         "with 8 or 16 bits")
     return opened

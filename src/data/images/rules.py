@@ -5,28 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from src.core.config import ranges
+from src.core.config.ranges import above, at_least
 from src.core.errors import Problems, describe
+
+SHARE = at_least(0, below=1)
+RANGES = {
+    **{key: at_least(0) for key in ("pad", "cutout", "workers")}, **{key: at_least(1) for key in ("size", "resize")},
+    "val_share": SHARE, "test_share": SHARE, "jitter": SHARE, "min_scale": above(0, at_most=1),
+    "fill": at_least(0, "0 is black, 255 is white", at_most=255),
+}
 
 
 def option_problems(options: Mapping[str, Any]) -> list[str]:
     """Problems of those of an image set's options that are given, types being right; one message each."""
-    problems = []
-    for key, least in (("pad", 0), ("cutout", 0), ("workers", 0), ("size", 1), ("resize", 1)):
-        value = options.get(key)
-        if value is not None and value < least:
-            problems.append(describe(f"data.{key}={value}", f"must be {least} or more"))
-    for key in ("val_share", "test_share", "jitter"):
-        value = options.get(key)
-        if value is not None and not 0 <= value < 1:
-            problems.append(describe(f"data.{key}={value}", "must be at least 0 and less than 1"))
+    problems = ranges.problems("data", options, RANGES)
     both = [options.get(key, 0) for key in ("val_share", "test_share")]
     if max(both) < 1 <= sum(both):
         problems.append(describe(f"data.val_share={both[0]} with data.test_share={both[1]}",
                                  "together they must be less than 1", "the rest is trained on"))
-    if not 0 < options.get("min_scale", 1) <= 1:
-        problems.append(describe(f"data.min_scale={options['min_scale']}", "must be more than 0 and at most 1"))
-    if not 0 <= options.get("fill", 0) <= 255:
-        problems.append(describe(f"data.fill={options['fill']}", "must lie between 0 (black) and 255 (white)"))
     for key in ("mean", "std"):
         value = options.get(key)
         if value is not None and (len(value) != 3 or min(value) < 0 or (key == "std" and min(value) == 0)):

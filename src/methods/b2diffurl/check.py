@@ -7,49 +7,49 @@ import math
 from typing import Any
 
 from src.core import compiler
+from src.core.config import ranges
 from src.core.config.check import length
+from src.core.config.ranges import above, at_least, is_number
 from src.core.errors import describe, did_you_mean
 from src.methods.b2diffurl import devices, fits, readable, schedule
 from src.methods.b2diffurl.measures import check as protocol
 from src.methods.b2diffurl.objectives import rules
 
-NORMALISERS = ("prompt", "trunk", "global", "prompt_center", "trunk_center")
-SELECTIONS = ("reference", "all", "best_worst")
-# option -> (smallest value, whether the smallest itself is allowed, a hint)
-RANGES: dict[str, tuple[int, bool, str]] = {
-    "stages": (1, True, "the reference takes 100"),
-    "prompts_per_stage": (1, True, "the reference takes 256 trunks a stage"),
-    "branches": (1, True, "1 is sampling without branches"),
-    "steps": (1, True, "the reference takes 20 denoising steps"),
-    "inner_epochs": (1, True, "the reference takes 2"),
-    "samples_per_update": (1, True, "the reference takes 128 samples per optimiser step"),
-    "micro_batch": (1, True, "as many (sample, step) pairs as fit into memory with their gradients"),
-    "rollout_batch": (1, True, "as many pictures as fit into memory without gradients"),
-    "eval_prompts": (1, True, "prompts of each split in an evaluation"),
-    "eval_images": (1, True, "pictures per prompt in an evaluation; diversity needs 2"),
-    "curve_images": (1, True, "pictures per prompt in the evaluations of the curve"),
-    "eval_every": (1, True, "more than stages is never"),
-    "history": (0, True, "0 compares within a stage, the reference takes 8"),
-    "std_floor": (0, True, "it is a share of the rewards' standard deviation"),
-    "guidance_scale": (0, True, "1 is no guidance, the reference takes 5"),
-    "guidance_rescale": (0, True, "0 is none, Lin et al. take 0.7"),
-    "eta": (0, False, "1 is the reference; at 0 a step is no random action and has no probability"),
-    "advantage_clip": (0, False, "null is no clip, the reference takes 5"),
-    "positive_weight": (0, True, "0 leaves positive samples out"),
-    "negative_weight": (0, True, "0 leaves negative samples out"),
-    "lr": (0, False, "the reference takes 1e-4"),
-    "weight_decay": (0, True, "the reference takes 1e-4"),
-    "grad_clip": (0, False, "null is no clip, the reference takes 1"),
+RANGES = {
+    "stages": at_least(1, "the reference takes 100"),
+    "prompts_per_stage": at_least(1, "the reference takes 256 trunks a stage"),
+    "branches": at_least(1, "1 is sampling without branches"),
+    "steps": at_least(1, "the reference takes 20 denoising steps"),
+    "inner_epochs": at_least(1, "the reference takes 2"),
+    "samples_per_update": at_least(1, "the reference takes 128 samples per optimiser step"),
+    "micro_batch": at_least(1, "as many (sample, step) pairs as fit into memory with their gradients"),
+    "rollout_batch": at_least(1, "as many pictures as fit into memory without gradients"),
+    "eval_prompts": at_least(1, "prompts of each split in an evaluation"),
+    "eval_images": at_least(1, "pictures per prompt in an evaluation; diversity needs 2"),
+    "curve_images": at_least(1, "pictures per prompt in the evaluations of the curve"),
+    "eval_every": at_least(1, "more than stages is never"),
+    "history": at_least(0, "0 compares within a stage, the reference takes 8"),
+    "min_count": at_least(1, "1 compares with the prompt's own rewards only, DDPO takes 16"),
+    "std_floor": at_least(0, "it is a share of the rewards' standard deviation"),
+    "guidance_scale": at_least(0, "1 is no guidance, the reference takes 5"),
+    "guidance_rescale": at_least(0, "it is a share, 0 is none, Lin et al. take 0.7", at_most=1),
+    "eta": above(0, "1 is DDPM's noise and the reference; at 0 a step is no random action and has no probability",
+                 at_most=1),
+    "advantage_clip": above(0, "null is no clip, the reference takes 5"),
+    "positive_weight": at_least(0, "0 leaves positive samples out"),
+    "negative_weight": at_least(0, "0 leaves negative samples out"),
+    "lr": above(0, "the reference takes 1e-4"),
+    "weight_decay": at_least(0, "the reference takes 1e-4"),
+    "grad_clip": above(0, "null is no clip, the reference takes 1"),
 }
 
 
 def check(cfg: dict[str, Any]) -> list[str]:
     """Everything that contradicts in `cfg["method"]`, one message each: value, rule, fix."""
     method = cfg.get("method") or {}
-    found = _parts(method) + [text for name in RANGES for text in _range(name, method.get(name))]
+    found = _parts(method) + ranges.problems("method", method, RANGES)
     found += compiler.problems("method.compile", method.get("compile"))
-    found += _choice(method, "normaliser", NORMALISERS) + _choice(method, "selection", SELECTIONS)
-    found += _eta(method) + _rescale(method) + _betas(method) + _interval(method) + _normaliser(method)
+    found += _rescale(method) + _betas(method) + _interval(method) + _normaliser(method)
     found += _thresholds(method) + _weights(method) + rules.problems(method) + fits.problems(cfg)
     found += length(cfg, "stages") + _whole_evaluations(cfg.get("trainer") or {})
     return found + devices.problems(cfg) + protocol.problems(cfg) + readable.problems(cfg)
@@ -77,38 +77,9 @@ def _whole_evaluations(trainer: dict[str, Any]) -> list[str]:
             for name, value in limits.items() if value is not None and not (isinstance(value, float) and value == 1)]
 
 
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _range(name: str, value: Any) -> list[str]:
-    if not _number(value):
-        return []
-    low, included, hint = RANGES[name]
-    if math.isfinite(value) and (value > low or (included and value == low)):
-        return []
-    return [describe(f"method.{name}={value}", f"must be {'at least' if included else 'larger than'} {low}", hint)]
-
-
-def _choice(method: dict, name: str, known: tuple[str, ...]) -> list[str]:
-    value = method.get(name)
-    if value is None or value in known:
-        return []
-    return [describe(f"method.{name}={value}", f"there is no such {name}", did_you_mean(str(value), known))]
-
-
-def _eta(method: dict) -> list[str]:
-    eta = method.get("eta")
-    return [describe(f"method.eta={eta}", "must be at most 1", "1 is DDPM's noise")] if _number(eta) and eta > 1 else []
-
-
 def _rescale(method: dict) -> list[str]:
     share, scale = method.get("guidance_rescale"), method.get("guidance_scale")
-    if not _number(share):
-        return []
-    if share > 1:
-        return [describe(f"method.guidance_rescale={share}", "is a share, at most 1", "Lin et al. take 0.7")]
-    if share > 0 and _number(scale) and scale <= 1:
+    if is_number(share) and 0 < share <= 1 and is_number(scale) and scale <= 1:
         return [describe(f"method.guidance_rescale={share} with method.guidance_scale={scale}",
                          "there is no guidance to rescale", "set method.guidance_rescale=0")]
     return []
@@ -116,7 +87,7 @@ def _rescale(method: dict) -> list[str]:
 
 def _betas(method: dict) -> list[str]:
     betas = method.get("betas")
-    if not isinstance(betas, list | tuple) or all(not _number(beta) or 0 <= beta < 1 for beta in betas):
+    if not isinstance(betas, list | tuple) or all(not is_number(beta) or 0 <= beta < 1 for beta in betas):
         return []
     return [describe(f"method.betas={list(betas)}", "both lie in [0, 1)", "the reference takes [0.9,0.999]")]
 
@@ -151,7 +122,7 @@ def _normaliser(method: dict) -> list[str]:
 
 def _thresholds(method: dict) -> list[str]:
     low, high = method.get("negative_threshold"), method.get("positive_threshold")
-    if method.get("selection") != "reference" or not (_number(low) and _number(high)):
+    if method.get("selection") != "reference" or not (is_number(low) and is_number(high)):
         return []
     value = f"method.negative_threshold={low} with method.positive_threshold={high}"
     if not low <= high:

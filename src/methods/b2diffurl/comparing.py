@@ -32,7 +32,7 @@ class Comparing(Distance):
 
     def begin_protocol(self, wanted: Sequence[State]) -> list[State]:
         """The states that are still to be evaluated. Raises UserError for one of another method, model or adapter."""
-        self.about = {state: keeping.about(state, self) for state in wanted}
+        self.about = {state: keeping.about(state, self, self.compared_across) for state in wanted}
         last = {(state.run, about["epoch"]) for state, about in self.about.items() if state.file and not state.is_kept}
         self.compared = [state for state in wanted  # the last stage may have been kept too
                          if not state.is_kept or (state.run, self.about[state]["epoch"]) not in last]

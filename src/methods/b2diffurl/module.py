@@ -15,7 +15,7 @@ import torch
 from torch import LongTensor, Tensor
 
 from src.data.prompts import PromptSet
-from src.methods.b2diffurl import auto_sizes, selection
+from src.methods.b2diffurl import auto_sizes
 from src.methods.b2diffurl.clock import Clock
 from src.methods.b2diffurl.collecting import Collecting
 from src.methods.b2diffurl.comparing import Comparing
@@ -25,7 +25,8 @@ from src.methods.b2diffurl.loading import Loading
 from src.methods.b2diffurl.measures.base import Measure
 from src.methods.b2diffurl.objectives.base import Objective
 from src.methods.b2diffurl.sampling import Rollout, rollout
-from src.methods.b2diffurl.stage import Choice
+from src.methods.b2diffurl.selection import RewardHistory
+from src.methods.b2diffurl.stage import SelectionOptions
 from src.methods.b2diffurl.update import Kept
 from src.methods.b2diffurl.updating import Updating
 from src.models.diffusion import DiffusionModel
@@ -60,10 +61,11 @@ class B2DiffuRL(Loading, Comparing, Collecting, Updating, Evaluating, Describing
         eta: float,
         guidance_scale: float,
         guidance_rescale: float,
-        normaliser: selection.Normaliser,
+        normaliser: Literal["prompt", "trunk", "global", "prompt_center", "trunk_center"],
         history: int,
         std_floor: float,
-        selection: selection.Rule,
+        min_count: int,
+        selection: Literal["reference", "all", "best_worst"],
         positive_threshold: float,
         negative_threshold: float,
         advantage_clip: float | None,
@@ -93,8 +95,9 @@ class B2DiffuRL(Loading, Comparing, Collecting, Updating, Evaluating, Describing
         self.stages, self.prompts_per_stage, self.branches, self.steps = stages, prompts_per_stage, branches, steps
         self.interval, self.shared_trunk, self.eta = dict(interval), shared_trunk, eta
         self.guidance_scale, self.guidance_rescale = guidance_scale, guidance_rescale
-        self.choice = Choice(normaliser, std_floor, selection, positive_threshold, negative_threshold, advantage_clip,
-                             positive_weight, negative_weight, objective.couples)
+        self.choice = SelectionOptions(normaliser, std_floor, min_count, selection, positive_threshold,
+                                       negative_threshold, advantage_clip, positive_weight, negative_weight,
+                                       objective.couples)
         self.inner_epochs, self.samples_per_update = inner_epochs, samples_per_update
         self.micro_batch, self.rollout_batch, self.replay = micro_batch, rollout_batch, replay
         self.wants_compile = compile
@@ -103,7 +106,7 @@ class B2DiffuRL(Loading, Comparing, Collecting, Updating, Evaluating, Describing
         self.eval_every, self.eval_prompts, self.eval_images, self.curve_images = (
             eval_every, eval_prompts, eval_images, curve_images)
         self.seed, self.run_dir, self.figures, self.label = 0, Path("."), {}, "eval"  # core sets the first two
-        self.history_of_rewards = _history(history)
+        self.history_of_rewards = RewardHistory(history)
         self.clock = Clock()
         self.queries = 0
         self.kept: Kept | None = None
@@ -164,7 +167,3 @@ class B2DiffuRL(Loading, Comparing, Collecting, Updating, Evaluating, Describing
     def export(self, folder: Path) -> None:
         """The trained weights as plain diffusers reads them, with a model card."""
         self.model.export(folder, method="B2-DiffuRL", figures=self.figures)
-
-
-def _history(window: int) -> selection.RewardHistory:
-    return selection.RewardHistory(window)

@@ -34,7 +34,6 @@ class Rollout:
     step_indices: LongTensor  # [s] the last s of 0 .. T - 1
     trajectory: Tensor | None  # [M, s + 1, C, H, W] float32
     log_probs: Tensor | None  # [M, s] float32, averaged over latent dimensions
-    evaluations: int  # rows given to `denoise`
 
 
 @torch.no_grad()
@@ -102,13 +101,12 @@ def rollout(
         step_indices=torch.arange(first, ddim.steps, device=latents.device),
         trajectory=trajectory,
         log_probs=log_probs,
-        evaluations=walk.evaluations,
     )
 
 
 @dataclass
 class _Walk:
-    """One rollout's constants, and the count of its evaluations."""
+    """One rollout's constants."""
 
     denoise: Denoise
     ddim: Ddim
@@ -118,7 +116,6 @@ class _Walk:
     max_batch: int | None
     progress: Callable[[int], None] | None
     most: int  # rows of the process that has most of them
-    evaluations: int = 0
 
     def step(
         self, latents: Tensor, step: int, prompt_index: LongTensor, slots: LongTensor, branches: LongTensor
@@ -128,7 +125,6 @@ class _Walk:
         size = self.max_batch or max(len(latents), self.most, 1)
         for rows, prompts in zip(latents.split(size), prompt_index.split(size), strict=True):
             outputs.append(self.denoise(rows, torch.full_like(prompts, step), prompts))
-            self.evaluations += len(rows)
         for _ in range(math.ceil(self.most / size) - len(outputs) if self.most else 0):
             self.denoise(latents[:0], prompt_index[:0], prompt_index[:0])
         mean = self.ddim.mean(latents, torch.cat(outputs), step)

@@ -55,6 +55,7 @@ def normalise(
     *,
     kind: Normaliser = "prompt",
     std_floor: float = 0.05,
+    min_count: int = 1,
 ) -> tuple[Tensor, dict[str, int]]:
     """z-scores of this stage's rewards.
 
@@ -66,6 +67,8 @@ def normalise(
             `global`: of the whole window. `prompt_center`, `trunk_center`: the group's mean, but one std,
             that of all residuals; steadier where a prompt is seen rarely, and small contrasts stay small.
         std_floor: smallest std to divide by, as a share of the std of all rewards in the window.
+        min_count: for `prompt`: with fewer rewards of its prompt in the window, a sample is compared with all rewards
+            of this stage instead (as the per-prompt statistics of DDPO's code do, with 16).
 
     Returns:
         z: float64 [M], and how many of the M samples were `single` (alone in their group: z = 0) and `floored` (divided
@@ -85,9 +88,13 @@ def normalise(
     if kind.endswith("_center"):
         std = _pooled_std(residual, count).expand_as(residual)
     floor = max(std_floor * values.std(correction=0), _ROUNDING * values.abs().max(), torch.finfo(values.dtype).tiny)
-    here = slice(0, len(rewards))
-    guarded = {"single": int((count[group][here] == 1).sum()), "floored": int((std[here] < floor).sum())}
-    return (residual / std.clamp(min=floor))[here], guarded
+    residual, std, count = residual[: len(rewards)], std[: len(rewards)], count[group][: len(rewards)]
+    if kind == "prompt" and min_count > 1:
+        stage, few = values[: len(rewards)], count < min_count
+        residual, std = torch.where(few, stage - stage.mean(), residual), torch.where(few, stage.std(correction=0), std)
+        count = torch.where(few, len(rewards), count)
+    guarded = {"single": int((count == 1).sum()), "floored": int((std < floor).sum())}
+    return residual / std.clamp(min=floor), guarded
 
 
 def select(

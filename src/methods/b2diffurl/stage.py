@@ -13,11 +13,12 @@ from src.methods.b2diffurl.preference import COUPLE, couples
 
 
 @dataclass(frozen=True)
-class Choice:
+class SelectionOptions:
     """How rewards become advantages and which branches are kept; the names are those of conf/method."""
 
     normaliser: selection.Normaliser
     std_floor: float
+    min_count: int
     selection: selection.Rule
     positive_threshold: float
     negative_threshold: float
@@ -38,7 +39,7 @@ def draw_prompts(count: int, prompts: int, *, seed: int, stage: int) -> tuple[Lo
 
 
 def choose(prompts: LongTensor, trunks: LongTensor, rewards: Tensor, history: selection.RewardHistory,
-           choice: Choice) -> tuple[LongTensor, Tensor, dict[str, float]]:
+           choice: SelectionOptions) -> tuple[LongTensor, Tensor, dict[str, float]]:
     """Which of a stage's samples are kept, their advantages, and what to log. Adds the rewards to the history.
 
     Args:
@@ -48,7 +49,7 @@ def choose(prompts: LongTensor, trunks: LongTensor, rewards: Tensor, history: se
         chosen: int64 [P] indices of samples, couples side by side; advantages: float32 [P]; figures.
     """
     z, guarded = selection.normalise(rewards, prompts, trunks, history, kind=choice.normaliser,
-                                     std_floor=choice.std_floor)
+                                     std_floor=choice.std_floor, min_count=choice.min_count)
     history.add(prompts, rewards)
     chosen, shares = selection.select(z, trunks, rule=choice.selection, positive=choice.positive_threshold,
                                       negative=choice.negative_threshold)

@@ -3,37 +3,36 @@
 Types and names of options are checked elsewhere: a value of the wrong type is passed over here.
 """
 
-import math
 from typing import Any
 
 from src.core import compiler
+from src.core.config import ranges
 from src.core.config.check import length, shares_weights
+from src.core.config.ranges import above, at_least
 from src.core.errors import describe
 from src.methods.pskd import parts
 
-# option -> (smallest, largest, whether the smallest / largest themselves are allowed, a hint)
-Range = tuple[float, float, bool, bool, str]
-METHOD: dict[str, Range] = {
-    "epochs": (1, math.inf, True, True, "the paper takes 300 for CIFAR"),
-    "batch_size": (2, math.inf, True, True, "batch normalisation needs two pictures; the paper takes 128"),
-    "eval_batch": (1, math.inf, True, True, "as many pictures as fit into memory without gradients"),
-    "lr": (0, math.inf, False, False, "the paper takes 0.1"),
-    "momentum": (0, 1, True, False, "the paper takes 0.9"),
-    "weight_decay": (0, math.inf, True, False, "the paper takes 5e-4"),
-    "gamma": (0, 1, False, True, "the paper takes 0.1"),
-    "warmup_epochs": (0, math.inf, True, False, "0 is none"),
-    "mixing_probability": (0, 1, True, True, "it is the share of batches that are mixed"),
-    "mixing_concentration": (0, math.inf, False, False, "1 draws every share alike"),
-    "ema_decay": (0, 1, False, False, "null is no average, 0.999 a usual one"),
-    "hardest": (1, 400, True, True, "48 fill a page"),
+METHOD = {
+    "epochs": at_least(1, "the paper takes 300 for CIFAR"),
+    "batch_size": at_least(2, "batch normalisation needs two pictures; the paper takes 128"),
+    "eval_batch": at_least(1, "as many pictures as fit into memory without gradients"),
+    "lr": above(0, "the paper takes 0.1"),
+    "momentum": at_least(0, "the paper takes 0.9", below=1),
+    "weight_decay": at_least(0, "the paper takes 5e-4"),
+    "gamma": above(0, "the paper takes 0.1", at_most=1),
+    "warmup_epochs": at_least(0, "0 is none"),
+    "mixing_probability": at_least(0, "it is the share of batches that are mixed", at_most=1),
+    "mixing_concentration": above(0, "1 draws every share alike"),
+    "ema_decay": above(0, "null is no average, 0.999 a usual one", below=1),
+    "hardest": at_least(1, "48 fill a page", at_most=400),
 }
-LOSS: dict[str, Range] = {
-    "alpha": (0, 1, True, True, "it is the weight of past predictions in the last epoch; the paper takes 0.8"),
-    "smoothing": (0, 1, True, False, "0 is none, 0.1 is usual"),
-    "temperature": (0, math.inf, False, False, "CS-KD takes 4, TF-KD 20"),
-    "weight": (0, math.inf, True, False, "CS-KD takes 1, TF-KD 0.1"),
-    "correct": (0, 1, False, False, "TF-KD takes 0.99"),
-    "top": (1, math.inf, True, True, "10 keep most of the mass"),
+LOSS = {
+    "alpha": at_least(0, "it is the weight of past predictions in the last epoch; the paper takes 0.8", at_most=1),
+    "smoothing": at_least(0, "0 is none, 0.1 is usual", below=1),
+    "temperature": above(0, "CS-KD takes 4, TF-KD 20"),
+    "weight": at_least(0, "CS-KD takes 1, TF-KD 0.1"),
+    "correct": above(0, "TF-KD takes 0.99", below=1),
+    "top": at_least(1, "10 keep most of the mass"),
 }
 PRECISIONS = ("32", "32-true", "bf16", "bf16-mixed", "16", "16-mixed")
 
@@ -42,25 +41,11 @@ def check(cfg: dict[str, Any]) -> list[str]:
     """Everything that contradicts in `cfg["method"]`, one message each: value, rule, fix."""
     method = cfg.get("method") or {}
     loss = method.get("loss") or {}
-    found = [text for name, rule in METHOD.items() for text in _range("method", name, method.get(name), rule)]
-    found += [text for name, rule in LOSS.items() for text in _range("method.loss", name, loss.get(name), rule)]
+    found = ranges.problems("method", method, METHOD) + ranges.problems("method.loss", loss, LOSS)
     found += parts.problems(cfg) + _milestones(method) + _mixing(method, loss)
     found += compiler.problems("method.compile", method.get("compile"), (cfg.get("trainer") or {}).get("accelerator"))
     found += _graphs(method, cfg.get("trainer") or {}) + _nesterov(method) + length(cfg, "epochs") + _precision(cfg)
     return found + _modes(cfg) + _devices(cfg)
-
-
-def _range(where: str, name: str, value: Any, rule: Range) -> list[str]:
-    least, most, with_least, with_most, hint = rule
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return []
-    low = value >= least if with_least else value > least
-    high = value <= most if with_most else value < most
-    if low and high and not math.isnan(value):
-        return []
-    words = [f"{'at least' if with_least else 'above'} {least:g}"]
-    words += [f"{'at most' if with_most else 'below'} {most:g}"] if most < math.inf else []
-    return [describe(f"{where}.{name}={value}", f"must be {' and '.join(words)}", hint)]
 
 
 def _milestones(method: dict[str, Any]) -> list[str]:

@@ -25,13 +25,3 @@ def hard_cross_entropy(log_probs: Tensor, labels: LongTensor, smoothing: float =
 def refined_cross_entropy(log_probs: Tensor, hard: Tensor, past: Rows, alpha: Tensor | float) -> Tensor:
     """Loss [B] of the mixed target: cross-entropy is linear in the target, so it is the mixture of two losses."""
     return (1 - alpha) * hard + alpha * past.cross_entropy(log_probs)
-
-
-def gradient_factor(now: Tensor, past: Tensor, alpha: Tensor | float) -> Tensor:
-    """By how much PS-KD scales the gradient on the true class's logit, compared with cross-entropy (section 3.3).
-
-    `now`, `past`: probability of the true class, then and before. d loss / d z_y is -(1 - now) for cross-entropy and
-    -((1 - now) - a (1 - past)) here. Samples that were easy and have become hard get nearly their full gradient;
-    samples that have improved a lot get less, down to below zero once they are more certain than their target.
-    """
-    return 1 - alpha * (1 - past) / (1 - now)

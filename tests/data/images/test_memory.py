@@ -51,7 +51,7 @@ def test_unusable_samples_are_in_neither_part() -> None:
     assert set(trained.tolist()) | set(held.tolist()) == set(range(50)) - {3, int(plain[0])}
 
 
-@pytest.mark.parametrize(("share", "told"), [(0.01, "holds nothing out"), (1.0, "less than 1"), (-0.1, "at least 0")])
+@pytest.mark.parametrize(("share", "told"), [(0.01, "holds nothing out"), (1.0, "below 1"), (-0.1, "at least 0")])
 def test_bad_shares(toy, share: float, told: str) -> None:
     with pytest.raises(UserError, match=told):
         toy(val_share=share)

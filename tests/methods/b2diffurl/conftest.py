@@ -18,7 +18,7 @@ CONF = Path(__file__).parent / "conf"
 OPTIONS: dict[str, Any] = {
     "stages": 1, "prompts_per_stage": 2, "branches": 3, "steps": 4, "interval": {"shape": "constant", "start": 3},
     "eta": 1.0, "shared_trunk": True, "guidance_scale": 3.0, "guidance_rescale": 0.0, "normaliser": "trunk",
-    "history": 2, "std_floor": 0.05, "selection": "all",
+    "history": 2, "std_floor": 0.05, "min_count": 1, "selection": "all",
     "positive_threshold": 0.5, "negative_threshold": -0.5, "advantage_clip": 5.0, "positive_weight": 1.0,
     "negative_weight": 1.0, "inner_epochs": 1, "samples_per_update": 4, "micro_batch": 4, "rollout_batch": 64,
     "replay": "never", "compile": False, "lr": 1e-3, "lr_schedule": "constant", "betas": (0.9, 0.999),

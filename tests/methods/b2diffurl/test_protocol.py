@@ -57,6 +57,15 @@ def test_the_kept_weights_are_those_of_the_stage(trained: Path) -> None:
     assert kept[0].stat().st_mode == (trained / "config.yaml").stat().st_mode
 
 
+def test_kept_weights_draw_pictures_and_are_no_checkpoint(runner: Runner, trained: Path, capsys) -> None:
+    kept, folder = trained / states.KEPT / "stage_0001.safetensors", runner.output / "drawn"
+    given = [f"ckpt={kept}", f"run_dir={folder}"]
+    assert runner("mode=sample", "prompts=['a red circle above a blue square']", *given) == 0
+    assert list((folder / "samples").iterdir())
+    assert runner("mode=eval", *given) == 2
+    assert "weights kept on the way are no checkpoint. Use mode=protocol to evaluate them" in capsys.readouterr().err
+
+
 def test_base_and_final_have_the_figures_that_the_run_had(trained: Path, protocol: Path) -> None:
     rows, run = table(protocol), summary(trained)
     assert [row["state"] for row in rows] == [s for s in ("base", "stage 1", "final") for _ in "ab"]
@@ -118,7 +127,7 @@ def test_methods_side_by_side(runner: Runner, trained: Path, protocol: Path, cap
     (["ckpt={trained}", "model.lora_alpha=9"], "was trained with model.lora_alpha=None, here it is 9"),
     (["ckpt={trained}", "measures.clip.path=/no/clip"], "measures.clip.path=/no/clip"),
     (["ckpt=base", "method=pskd", "data=emoji", "model=small_preact_resnet"], "compares pictures that models draw"),
-    (["mode=eval", "ckpt=[{trained}]"], "compared by mode=protocol only"),
+    (["mode=eval", "ckpt=[{trained}]"], "only mode=protocol takes several"),
 ])
 def test_what_cannot_be_compared_is_told_early(runner, trained, clip_folder, capsys, overrides, told) -> None:
     folder = runner.output / "refused"

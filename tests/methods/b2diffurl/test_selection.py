@@ -106,6 +106,21 @@ def test_a_prompt_seen_once_gives_zero_and_is_counted():
     assert guarded["floored"] == 0  # one std for all groups
 
 
+def test_prompts_seen_too_rarely_are_compared_with_the_whole_stage():
+    """Prompt 8 has three rewards of this stage and one of an earlier one, which the stage's own statistics lack."""
+    rewards, prompts = torch.tensor([0.1, 0.5, 0.9, 0.3]), torch.tensor([7, 8, 8, 8])
+    history = RewardHistory(8)
+    history.add(torch.tensor([8, 9]), torch.tensor([0.7, 5.0]))
+    values = [0.5, 0.9, 0.3, 0.7]
+    own = [(value - 0.6) / population_std(values) for value in values[:3]]
+    whole = [(value - 0.45) / population_std([0.1, 0.5, 0.9, 0.3]) for value in rewards.tolist()]
+    for least, expected in ((2, [whole[0], *own]), (4, [whole[0], *own]), (5, whole)):
+        z, guarded = normalise(rewards, prompts, torch.arange(4), history, std_floor=0.0, min_count=least)
+        torch.testing.assert_close(z, torch.tensor(expected, dtype=torch.float64), rtol=1e-6, atol=1e-6)
+        assert guarded["single"] == 0
+    assert normalise(rewards, prompts, torch.arange(4), history)[1]["single"] == 1
+
+
 def test_nearly_equal_rewards_are_not_blown_up():
     """The floor fits the reward's scale: a spread of 1e-5 among rewards that range over 1 is noise."""
     rewards = torch.tensor([0.5, 0.50001, 0.50002, 0.0, 0.5, 1.0])

@@ -99,6 +99,13 @@ def test_tfkd_with_an_earlier_network(problem: Problem) -> None:
     assert not any(item.requires_grad for item in loss.net.parameters())
 
 
+def test_the_latest_teacher_is_looked_for_where_runs_are(problem: Problem) -> None:
+    runs = problem.context.folder / "elsewhere"
+    with pytest.raises(UserError, match=r"method\.loss\.teacher=latest: .*elsewhere.* has no checkpoint"):
+        (runs / "latest").mkdir(parents=True)
+        TFKD(teacher="latest", output_dir=str(runs)).begin(problem.context)
+
+
 def test_a_teacher_of_another_kind_is_refused(problem: Problem) -> None:
     path = problem.context.folder / "teacher.ckpt"
     torch.save({"state_dict": {"network.other": torch.zeros(3)}}, path)

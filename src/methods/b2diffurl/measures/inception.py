@@ -33,7 +33,8 @@ class InceptionScore:
         try:
             from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
         except ImportError as error:
-            raise UserError(package_missing()) from error
+            raise UserError("measures.inception", "needs the package torch-fidelity, which is not installed",
+                            "run pip install -e '.[fidelity]', or leave it out: ~measures.inception") from error
         file = fetched(INCEPTION, self.path)
         try:
             torch.load(file, weights_only=True, map_location="cpu")  # the library would run code that is in the file
@@ -55,8 +56,3 @@ class InceptionScore:
 
     def identity(self) -> str:
         return f"inception {self.path or INCEPTION.file}"
-
-
-def package_missing() -> str:
-    return ("measures.inception needs the package torch-fidelity, which is not installed. "
-            "Run: pip install -e '.[fidelity]' (or leave the measure out: ~measures.inception)")

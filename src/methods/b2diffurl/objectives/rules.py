@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
+from src.core.config import ranges
+from src.core.config.ranges import above, at_least, is_number
 from src.core.errors import describe
 
+RANGES = {
+    "clip_range": above(0, "presets take 0.1 and 0.0001", below=1),
+    "kl_weight": at_least(0, "0 is no KL, DPOK takes 0.01"),
+    "beta": above(0, "the reference takes 0.1"),
+}
 PREFERENCE = ("D3PO",)  # classes that compare a winner with a loser
 
 
@@ -15,28 +21,12 @@ def problems(method: dict[str, Any]) -> list[str]:
     objective = method.get("objective")
     if not isinstance(objective, dict):
         return []
-    return [*_ranges(objective), *_reference(method, objective), *_couples(method, objective)]
+    found = ranges.problems("objective", objective, RANGES)
+    return found + _reference(method, objective) + _couples(method, objective)
 
 
 def _name(objective: dict[str, Any]) -> str:
     return str(objective.get("_target_", "")).rpartition(".")[2]
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _ranges(objective: dict[str, Any]) -> list[str]:
-    found = []
-    clip_range, kl_weight, beta = (objective.get(name) for name in ("clip_range", "kl_weight", "beta"))
-    if _number(clip_range) and not 0 < clip_range < 1:
-        found.append(describe(f"objective.clip_range={clip_range}", "must lie between 0 and 1",
-                              "presets take 0.1 and 0.0001"))
-    if _number(kl_weight) and not 0 <= kl_weight < math.inf:
-        found.append(describe(f"objective.kl_weight={kl_weight}", "must be at least 0", "0 is no KL, DPOK takes 0.01"))
-    if _number(beta) and not 0 < beta < math.inf:
-        found.append(describe(f"objective.beta={beta}", "must be larger than 0", "the reference takes 0.1"))
-    return found
 
 
 def _reference(method: dict[str, Any], objective: dict[str, Any]) -> list[str]:
@@ -49,7 +39,7 @@ def _reference(method: dict[str, Any], objective: dict[str, Any]) -> list[str]:
                          "the whole UNet is trained, so no pretrained policy is left to compare with",
                          "use model.lora_rank=4 or more, or objective=ddpo")]
     kl_weight = objective.get("kl_weight")
-    if not _number(kl_weight) or kl_weight <= 0:
+    if not is_number(kl_weight) or kl_weight <= 0:
         return []
     return [describe(f"model.lora_rank=0 with objective.kl_weight={kl_weight}",
                      "the whole UNet is trained, so no pretrained policy is left to measure a KL to",

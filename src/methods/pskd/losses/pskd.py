@@ -65,7 +65,12 @@ class PSKD(Loss):
         self.tally += (group[:, :, None] * torch.stack([now, then, torch.ones_like(now)], 1)).sum(1)
 
     def end_epoch(self) -> dict[str, float]:
-        """a_t, the memory's figures, and the gradient factor 1 - a g_{t-1} / g_t over right, wrong and all samples."""
+        """a_t, the memory's figures, and the gradient factor 1 - a g_{t-1} / g_t over right, wrong and all samples.
+
+        By that factor PS-KD scales the gradient on the true class's logit, compared with cross-entropy (section 3.3):
+        g is 1 - the class's probability, now and an epoch before. Samples that have become hard get nearly their full
+        gradient; those that improved a lot get less, below zero once they are more certain than their target.
+        """
         tally, alpha = self.tally.cpu().double(), float(self.weight)
         rows = {"easy": tally[0], "hard": tally[1], "all": tally.sum(0)}
         factors = {f"pskd/gradient_factor_{name}": float(1 - alpha * row[1] / row[0])

@@ -23,9 +23,10 @@ class TFKD(Loss):
     """
 
     def __init__(self, *, weight: float = 0.1, temperature: float = 20.0, correct: float = 0.99,
-                 teacher: str | None = None, smoothing: float = 0.0) -> None:
+                 teacher: str | None = None, output_dir: str = "outputs", smoothing: float = 0.0) -> None:
         super().__init__(smoothing=smoothing)
         self.weight, self.temperature, self.correct, self.teacher = weight, temperature, correct, teacher
+        self.output_dir = output_dir
         self.name = f"TF-KD, {'virtual teacher' if teacher is None else teacher}, temperature {temperature}"
 
     def begin(self, context: Context) -> None:
@@ -54,7 +55,7 @@ class TFKD(Loss):
         return self.temperature**2 * (target.exp() * (target - student)).sum(1)
 
     def _load(self, context: Context) -> nn.Module:
-        path = resume.evaluated(str(self.teacher), Path("outputs"))
+        path = resume.evaluated(str(self.teacher), Path(self.output_dir), key="method.loss.teacher")
         net = context.build()
         state = {key.removeprefix("network."): value for key, value in checkpoint.load(path)["state_dict"].items()
                  if key.startswith("network.")}
