@@ -10,7 +10,7 @@ import sys
 
 import torch
 
-from src.bench.building import built
+from src.bench.building import built, overrides_given
 from src.bench.timing import device, now
 from src.methods.b2diffurl.module import B2DiffuRL
 from src.methods.b2diffurl.noise import keyed_normal
@@ -39,7 +39,7 @@ def one_by_one(module: B2DiffuRL, prompt_index: torch.Tensor, slots: torch.Tenso
 
 
 def main() -> None:
-    module, _ = built(sys.argv[1:])
+    module, _ = built(overrides_given(__doc__))
     module.load(device())
     interval = module.interval_of(0)
     prompt_index, slots = draw_prompts(module.prompts_per_stage, len(module.prompts.train), seed=module.seed, stage=0)

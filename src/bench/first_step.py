@@ -6,11 +6,9 @@ start it with a stopwatch beside it.
 
 from __future__ import annotations
 
-import sys
-
 import lightning as L
 
-from src.bench.building import built
+from src.bench.building import built, overrides_given
 from src.core import quiet
 
 SMALL_STAGE = {"b2diffurl": ["method.prompts_per_stage=2", "method.samples_per_update=12"]}
@@ -34,4 +32,4 @@ def main(overrides: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(overrides_given(__doc__))

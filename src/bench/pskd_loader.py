@@ -6,14 +6,13 @@ The project's training has its loader with crop and flip, Lightning, figures and
 
 from __future__ import annotations
 
-import sys
 from statistics import median
 
 import torch
 import torch.nn.functional as F
 from lightning.pytorch import Trainer
 
-from src.bench.building import built
+from src.bench.building import built, overrides_given
 from src.bench.timing import now
 from src.core import quiet
 from src.core.console import note
@@ -66,4 +65,4 @@ def main(overrides: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(overrides_given(__doc__))

@@ -6,12 +6,11 @@ pairs with cross-entropy's in one run; the median, the quartiles, and what the m
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 
 import torch
 
-from src.bench.building import built
+from src.bench.building import built, overrides_given
 from src.bench.timing import device, quartiles
 from src.core.console import note
 from src.data.images.batch import Batch
@@ -83,4 +82,4 @@ def main(overrides: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(overrides_given(__doc__))

@@ -10,7 +10,7 @@ from typing import Any
 
 import lightning as L
 
-from src.bench.building import built
+from src.bench.building import built, overrides_given
 from src.bench.timing import now
 
 STAGES, WARM_UP = 8, 2
@@ -52,7 +52,7 @@ class Stopwatch(L.Callback):
 
 
 def main() -> None:
-    module, _ = built(sys.argv[1:])
+    module, _ = built(overrides_given(__doc__))
     watch = Stopwatch()
     trainer = L.Trainer(max_epochs=WARM_UP + STAGES, limit_val_batches=0, logger=False, enable_checkpointing=False,
                         enable_progress_bar=False, enable_model_summary=False, callbacks=[watch], devices=1)

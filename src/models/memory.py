@@ -38,13 +38,13 @@ class Footprint:
                          scale * self.picture)
 
 
-_SD1 = Footprint(side=512, weights=1.89, pair=2.07, pair_checkpointed=0.30, block=0.18, picture=0.54)
+_SD1 = Footprint(side=512, weights=1.89, pair=1.59, pair_checkpointed=0.30, block=0.12, picture=0.54)
 # `saved_by_autograd` on the published UNet configurations, `picture_bytes`, and the VAE's parameters x 2 bytes.
 FOOTPRINTS = {
     "sd14": _SD1,
     "sd15": _SD1,
-    "sd21": Footprint(side=768, weights=1.90, pair=4.45, pair_checkpointed=0.48, block=0.39, picture=1.21),
-    "sdxl": Footprint(side=1024, weights=5.33, pair=15.54, pair_checkpointed=0.98, block=0.35, picture=2.15),
+    "sd21": Footprint(side=768, weights=1.90, pair=3.38, pair_checkpointed=0.48, block=0.27, picture=1.21),
+    "sdxl": Footprint(side=1024, weights=5.33, pair=11.16, pair_checkpointed=0.98, block=0.25, picture=2.15),
 }
 
 

@@ -1,7 +1,7 @@
 """Runs side by side: `python -m src.sweeps.compare outputs/sweeps/<sweep> --reference crossentropy`.
 
-Prints the table of methods as Markdown, and writes table.md, table.csv, comparison.png and, if a curve is asked for,
-curve.png into the first folder.
+Prints the table of methods as Markdown, and writes into the first folder: table.md, table.csv, comparison.png, runs.csv
+(each run's figures) and, if a curve is asked for, curve.png and curve.csv (each run's points).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from src.sweeps import record as records
 from src.sweeps.aim import usual_of
 from src.sweeps.at_cost import at_cost, parsed
 from src.sweeps.comparison_figure import draw_comparison
-from src.sweeps.curve import draw_curve
+from src.sweeps.curve import draw_curve, write_points
 from src.sweeps.figure_choice import left_out, usual_names
 from src.sweeps.runs import Run, only, read_runs
 from src.sweeps.writing import written_to
@@ -65,9 +65,11 @@ def compare_folders(wish: Wish) -> str:
     with written_to(wish.target, "name another folder with --out"):
         (wish.target / "table.md").write_text(text, encoding="utf-8")
         tables.write_csv(found, wish.target / "table.csv")
+        tables.write_runs(runs, found.names, wish.target / "runs.csv")
         draw_comparison(rows, wish.target / "comparison.png", order=found.labels, names=names)
         if wish.curve:
             draw_curve(runs, wish.curve, wish.against, wish.target / "curve.png")
+            write_points(runs, wish.curve, wish.against, wish.target / "curve.csv")
     for line in left_out(rows, names, chosen=bool(wish.figures)):
         console.warn(line)
     return text
@@ -105,8 +107,8 @@ def run(argv: Sequence[str]) -> int:
 
     def compare() -> None:
         console.note(compare_folders(wish))
-        curve = ", curve.png" if wish.curve else ""
-        console.note(f"Written to {wish.target}: table.md, table.csv, comparison.png{curve}")
+        curve = ", curve.png, curve.csv" if wish.curve else ""
+        console.note(f"Written to {wish.target}: table.md, table.csv, runs.csv, comparison.png{curve}")
 
     return console.told(compare)
 

@@ -39,6 +39,17 @@ def draw_curve(runs: Sequence[Run], column: str, against: Sequence[str], file: P
     return file
 
 
+def write_points(runs: Sequence[Run], column: str, against: Sequence[str], file: Path) -> None:
+    """What the picture shows, before it is averaged: one line for each point of each run."""
+    with file.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["method", "seed", "against", "x", column])
+        for run in runs:
+            for horizontal in against if run.method != UNTRAINED else ():
+                points = read_points(run.folder / "metrics.csv", column, horizontal)
+                writer.writerows([run.label, run.seed, horizontal, x, y] for x, y in sorted(points.items()))
+
+
 def _panels(runs: Sequence[Run], column: str, against: str) -> dict[str, dict[str, list[Points]]]:
     panels: dict[str, dict[str, list[Points]]] = {}
     for run in runs:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from src.sweeps.comparison import ORDER, Comparison
 from src.sweeps.paired import Difference, Spread
+from src.sweeps.runs import Run
 
 UNITS = "Errors and ECE are in percent, NLL in nats, AURC and E-AURC x 1000; lower is better in all of these."
 COLUMNS = ("method", "figure", "n", "mean", "std", "reference",
@@ -43,6 +44,15 @@ def write_csv(found: Comparison, file: Path) -> Path:
                 row |= {f"diff_{key}": value for key, value in paired._asdict().items()}
                 row["reference"] = found.reference
             writer.writerow(row)
+    return file
+
+
+def write_runs(runs: Sequence[Run], names: Sequence[str], file: Path) -> Path:
+    """What the means are of: one line for each run, what it lacks is empty."""
+    with file.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, ["method", "seed", *names], restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({"method": run.label, "seed": run.seed} | run.figures for run in runs)
     return file
 
 

@@ -190,6 +190,19 @@ def test_chosen_figures_and_a_curve(arms: Path, capsys: pytest.CaptureFixture[st
     assert "metrics.csv has both columns" in said and "did you mean eval/right" in said.lower()
 
 
+def test_every_runs_figures_and_points_are_written_too(arms: Path) -> None:
+    words = ["--by", "name", "--figures", "eval/right", "--curve", "eval/right", "--against", "cost/reward_queries"]
+    assert compare.run([str(arms), *words]) == 0
+    runs = read_runs([arms], ["name"])[0]
+    with (arms / "runs.csv").open(newline="") as stream:
+        lines = {(row["method"], int(row["seed"])): row["eval/right"] for row in csv.DictReader(stream)}
+    assert lines == {(run.label, run.seed): str(run.figures["eval/right"]) for run in runs}
+    with (arms / "curve.csv").open(newline="") as stream:
+        points = [(row["seed"], float(row["x"]), float(row["eval/right"])) for row in csv.DictReader(stream)
+                  if row["method"] == "ddpo, name=both"]
+    assert ("1", 0.0, 0.25) in points and ("1", 96.0, 0.9) in points
+
+
 def test_figures_at_one_cost_are_read_off_the_curves(arms: Path) -> None:
     """Evaluations stand in rows of their own, which know of one cost only; the others are the epoch's."""
     for folder in arms.glob("*_*"):
