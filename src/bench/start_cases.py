@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from src.bench.timing import Result, compared, skipped
-from src.core.environment import ROOT
+from src.core.places import ROOT
 
 REPEATS = 5
 FIRST_STEP = "src.bench.first_step"

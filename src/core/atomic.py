@@ -20,7 +20,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """Gives the name to write under. After the block the file, or folder, is on the disk and takes the place of
     ``path``; if the block raises, ``path`` is what it was. Raises ``UserError`` if the disk is full or fails."""
     draft = path.with_name(path.name + DRAFT)
-    with told(path):
+    with naming(path):
         try:
             remove(draft)
             yield draft
@@ -65,7 +65,7 @@ def sweep(folder: Path) -> None:
 
 
 @contextmanager
-def told(path: Path) -> Iterator[None]:
+def naming(path: Path) -> Iterator[None]:
     """Inside, an error of the disk becomes a ``UserError`` that names ``path``."""
     try:
         yield

@@ -58,7 +58,7 @@ def fail(error: UserError, from_any: bool = False) -> None:
         err.print(Text.assemble(mark, f" {line}"), soft_wrap=True)
 
 
-def told(action: Callable[[], None]) -> int:
+def exit_code(action: Callable[[], None]) -> int:
     """Carry out what a small command does: 0, or the exit code of a user error, which is shown."""
     try:
         action()

@@ -50,7 +50,7 @@ class CSVRows(Logger):
             rows = [old for old in _read(self.file)[1] if self._kept is None or _epoch(old) in self._kept]
             self._columns, self._kept = self._columns + new, None
             self._rewrite(rows)
-        with atomic.told(self.file), self.file.open("a", newline="") as stream:
+        with atomic.naming(self.file), self.file.open("a", newline="") as stream:
             csv.DictWriter(stream, self._columns, restval="", lineterminator="\n").writerow(row)
 
     def flush(self) -> None:

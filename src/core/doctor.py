@@ -1,10 +1,8 @@
 """``make doctor``: what of this machine is ready for a run, one line each, with the fix where something is not."""
 
 import importlib
-import os
 import platform
 import shutil
-import socket
 import sys
 from collections.abc import Callable
 from importlib import metadata
@@ -13,6 +11,7 @@ from pathlib import Path
 from rich.text import Text
 
 from src.core import console
+from src.core.hub import hub_cache, is_switched_off, unreachable
 
 DISK_GIB = 5.0  # one Stable Diffusion with its checkpoints
 Finding = tuple[bool, str, str]  # fine?, what was found, the fix
@@ -48,7 +47,7 @@ def accelerator() -> Finding:
         return native, text, "it has no bfloat16 of its own: model.dtype=float16, trainer.precision=16-mixed"
     if torch.backends.mps.is_available():
         return True, f"Apple GPU, {cores}", ""
-    return True, f"no GPU, {cores}: fine for model=tiny_sd, not for model=sd15", ""
+    return True, f"no GPU, {cores}: fine for small models", ""
 
 
 def disk() -> Finding:
@@ -59,16 +58,11 @@ def disk() -> Finding:
 
 def hub() -> Finding:
     """Where weights of real models are kept, and whether they could be fetched."""
-    folder = Path(os.environ.get("HF_HUB_CACHE") or Path(os.environ.get("HF_HOME") or "~/.cache/huggingface") / "hub")
-    folder = folder.expanduser()
+    folder = hub_cache()
     models = len(list(folder.glob("models--*"))) if folder.is_dir() else 0
-    text = f"hub cache {folder} ({models} models)"
-    if os.environ.get("HF_HUB_OFFLINE") == "1":
-        return True, f"{text}, switched to offline", ""
-    address = os.environ.get("HF_ENDPOINT", "https://huggingface.co").split("://")[-1].split("/")[0]
-    if _reachable(address):
-        return True, f"{text}, hub reachable", ""
-    return False, f"{text}, hub not reachable", "model=tiny_sd does not need it; others take model.path=<folder>"
+    reason = unreachable()
+    return reason is None or is_switched_off(), f"hub cache {folder} ({models} models), {reason or 'hub reachable'}", (
+        "the embedded model does not need it; others take model.path=<folder>")
 
 
 def wandb_login() -> Finding:
@@ -101,15 +95,6 @@ def main() -> int:
         mark = ("ok  ", "green") if fine else ("warn", "yellow")
         console.out.print(Text.assemble(mark, f" {text}", "" if fine else f"  ->  {fix}"), soft_wrap=True)
     return sum(not fine for fine, _, _ in findings)
-
-
-def _reachable(address: str) -> bool:
-    host, _, port = address.partition(":")
-    try:
-        with socket.create_connection((host, int(port or 443)), timeout=3):
-            return True
-    except OSError:
-        return False
 
 
 if __name__ == "__main__":

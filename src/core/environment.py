@@ -11,8 +11,7 @@ from typing import Any
 import psutil
 
 from src.core import atomic, cores
-
-ROOT = Path(__file__).resolve().parents[2]
+from src.core.places import ROOT
 
 
 def write(folder: Path) -> None:

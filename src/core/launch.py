@@ -52,6 +52,7 @@ class _Run:
         """Build, open the folder, work. Nothing is written before the objects could be built."""
         try:
             quiet.before_import()
+            from src.core.processes import ranks
             from src.core.work import Work  # torch and Lightning are imported here, not before the checks
 
             quiet.after_import()
@@ -61,6 +62,7 @@ class _Run:
             self.work.prepare()
             self.work.run()
             self.results.save("finished")
+            ranks.part()
             return 0
         except UserError as error:
             peers.leaving()

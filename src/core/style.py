@@ -29,9 +29,15 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def colour(place: int) -> str:
-    """The colour of the line number `place`."""
-    return CYCLE[place % len(CYCLE)]
+def colour(place: int, of: int = 0) -> str:
+    """The colour of the line number `place`; of more lines `of` than the usual ones suffice for, one of twenty."""
+    if of <= len(CYCLE):
+        return CYCLE[place % len(CYCLE)]
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    palette = colormaps["tab20"].colors
+    return to_hex(palette[place % len(palette)])
 
 
 def wrapped(text: str, width: int, most: int | None = None) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from src.core.errors import UserError
-from src.models.location import local_path
+from src.core.places import local_path
 
 
 class PromptSet:

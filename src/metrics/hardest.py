@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from src.core import fonts, style
+from src.core import style
 from src.core.console import warn
 from src.core.errors import UserError
+from src.metrics import fonts
 from src.metrics.scores import Samples, Scores
 
 if TYPE_CHECKING:

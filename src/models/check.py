@@ -7,10 +7,11 @@ from typing import Any
 from src.core.config import ranges
 from src.core.config.ranges import above, at_least
 from src.core.errors import describe
+from src.core.hub import cached_snapshot
+from src.core.places import local_path
 from src.models import kinds
 from src.models.classifiers.check import network_problems
-from src.models.hub import cached_snapshot
-from src.models.location import local_path, path_problem
+from src.models.location import path_problem
 from src.models.pipelines import PIPELINES, folder_problem, resolution_problem
 
 # The end of a model's target -> the class of pipeline that it takes.

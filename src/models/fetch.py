@@ -9,8 +9,9 @@ from pathlib import Path
 import torch
 
 from src.core.errors import UserError
-from src.models.hub import cached_snapshot, offline_message
-from src.models.location import Files, local_path, missing_files, path_problem
+from src.core.hub import cached_snapshot, offline_message
+from src.core.places import local_path
+from src.models.location import Files, missing_files, path_problem
 
 
 def weights_folder(path: str, files: Files, option: str, patterns: Sequence[str]) -> Path:

@@ -11,8 +11,8 @@ _KINDS = {"Network": (".Network",), "DiffusionModel": (".DiffusionModel", ".Stab
 
 
 def fits(cfg: dict[str, Any]) -> bool:
-    """Whether the method takes a model of the chosen one's kind. If not, the method's own check says so, and it is of
-    no use to know which weights are missing."""
+    """Whether the method takes a model of the chosen one's kind. If not, the method's own check says so, and
+    reporting missing weights would only distract."""
     if not asks.takes(cfg, "model"):
         return False
     target, wanted = str((cfg.get("model") or {}).get("_target_")), asks.kind_of(cfg, "model")

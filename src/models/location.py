@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from src.models.hub import cached_snapshot, is_hub_id, offline_message, unreachable
-
-PROJECT = Path(__file__).resolve().parents[2]
+from src.core.hub import cached_snapshot, is_hub_id, offline_message, unreachable
+from src.core.places import local_path
 
 # Each entry is one needed file, as a list of names of which one suffices.
 Files = Sequence[Sequence[str]]
@@ -40,14 +39,6 @@ CLIP_PATTERNS = ("config.json", "model.safetensors", "tokenizer*", "vocab.json",
 OPEN_CLIP_FILES: Files = (("open_clip_config.json",),
                           ("open_clip_model.safetensors", "open_clip_pytorch_model.bin"))
 OPEN_CLIP_PATTERNS = ("open_clip_config.json", "open_clip_model.safetensors", "tokenizer*", "vocab.json", "merges.txt")
-
-
-def local_path(path: str) -> Path | None:
-    """The existing file or folder: as given (from the working directory), else from the project's root; else None."""
-    for candidate in (Path(path).expanduser(), PROJECT / path):
-        if candidate.exists():
-            return candidate.resolve()
-    return None
 
 
 def missing_files(folder: Path, files: Files) -> list[str]:

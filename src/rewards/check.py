@@ -5,19 +5,19 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from src.core.config import asks, ranges
 from src.core.config.ranges import above, at_least, is_number
 from src.core.errors import describe, did_you_mean
+from src.core.places import CONF, local_path
 from src.models import kinds
-from src.models.location import CLIP_FILES, CLIP_PATTERNS, OPEN_CLIP_FILES, OPEN_CLIP_PATTERNS, local_path, path_problem
+from src.models.location import CLIP_FILES, CLIP_PATTERNS, OPEN_CLIP_FILES, OPEN_CLIP_PATTERNS, path_problem
 from src.rewards.callables import target_problem
 from src.rewards.needs import NEEDS
 
-OPTIONS = Path(__file__).resolve().parents[2] / "conf" / "reward"
+OPTIONS = CONF / "reward"
 RANGES = {
     "batch_size": at_least(1, "use 64, or less if memory is short"),
     "quality": at_least(1, "DDPO takes 95", at_most=95),

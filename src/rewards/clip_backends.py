@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from src.core.errors import UserError
+from src.core.places import local_path
 from src.models.fetch import loading, weights_folder
-from src.models.location import OPEN_CLIP_FILES, OPEN_CLIP_PATTERNS, local_path
+from src.models.location import OPEN_CLIP_FILES, OPEN_CLIP_PATTERNS
 from src.rewards.needs import CLIP, Need
 from src.rewards.preprocess import from_open_clip, from_transformers
 from src.rewards.weights import folder_of

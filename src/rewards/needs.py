@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from src.models.location import CLIP_FILES, CLIP_PATTERNS, Files, local_path, path_problem
+from src.core.places import local_path
+from src.models.location import CLIP_FILES, CLIP_PATTERNS, Files, path_problem
 
 MODEL_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
                  "pytorch_model.bin.index.json")

@@ -85,7 +85,7 @@ def make_server(reward: Any, device: str, host: str, port: int) -> RewardServer:
     try:
         return RewardServer(reward, device, host, port)
     except OSError as error:
-        raise UserError(f"host={host} port={port}", f"cannot be listened to ({error.strerror or error})",
+        raise UserError(f"host={host} port={port}", f"the address cannot be bound ({error.strerror or error})",
                         "choose another port") from error
 
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from src.core.places import ROOT, local_path
 from src.data import shape_words
-from src.models.location import PROJECT, local_path
 
 
 class VerifierReward:
@@ -22,7 +22,7 @@ class VerifierReward:
         """Loads the network to `device`. Raises UserError where its weights are missing."""
         from src.models.tiny_sd.verifier import load_verifier
 
-        self._net = load_verifier(local_path(self.path) or PROJECT / self.path).to(device)
+        self._net = load_verifier(local_path(self.path) or ROOT / self.path).to(device)
         return self
 
     def __call__(self, images: Tensor, prompts: Sequence[str]) -> Tensor:

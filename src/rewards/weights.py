@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from src.core.errors import UserError
+from src.core.places import local_path
 from src.models.fetch import loading, weights_folder
-from src.models.location import local_path
 from src.rewards.needs import Need
 
 

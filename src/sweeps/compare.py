@@ -17,10 +17,10 @@ from src.core.errors import UserError
 from src.core.runfolder import SWEEP_FILE
 from src.sweeps import comparison, tables
 from src.sweeps import record as records
-from src.sweeps.aim import usual_of
 from src.sweeps.at_cost import at_cost, parsed
 from src.sweeps.comparison_figure import draw_comparison
 from src.sweeps.curve import draw_curve, write_points
+from src.sweeps.default_metric import usual_of
 from src.sweeps.figure_choice import left_out, usual_names
 from src.sweeps.runs import Run, only, read_runs
 from src.sweeps.writing import written_to
@@ -110,7 +110,7 @@ def run(argv: Sequence[str]) -> int:
         curve = ", curve.png, curve.csv" if wish.curve else ""
         console.note(f"Written to {wish.target}: table.md, table.csv, runs.csv, comparison.png{curve}")
 
-    return console.told(compare)
+    return console.exit_code(compare)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from src.core import console
 from src.core.errors import UserError
 from src.sweeps import study as studies
-from src.sweeps.aim import check_figure
 from src.sweeps.counts import check_counts
+from src.sweeps.default_metric import check_figure
 from src.sweeps.earlier import check_aim_kept, check_space_kept
 from src.sweeps.objective import objective
 from src.sweeps.record import Job, Record

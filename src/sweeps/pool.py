@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,15 +13,15 @@ from pathlib import Path
 from src.core import console, results
 from src.core.errors import UserError
 from src.sweeps import commands
-from src.sweeps.aim import usual_of
+from src.sweeps.default_metric import usual_of
 from src.sweeps.local import Launcher, Running
 from src.sweeps.objective import objective
 from src.sweeps.record import Job, Record
-from src.sweeps.stopping import handling
 from src.sweeps.sweepers import Sweeper
 
 PAUSE = 0.1  # seconds between two looks at the running jobs
 STOPPED = (130, 143)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass
@@ -42,7 +42,7 @@ class Pool:
 
     def run(self) -> int:
         """Run all; the signal that stopped it, or 0."""
-        with handling(self._stop):
+        with _handling(self._stop):
             while self._fill() or self.running:
                 time.sleep(PAUSE)
                 for job, handle, began in list(self.running.values()):
@@ -131,3 +131,17 @@ class Pool:
         gentle = signal.SIGINT if signum == signal.SIGINT else signal.SIGTERM
         for _, handle, _ in list(self.running.values()):
             handle.stop(signal.SIGKILL if self.signals > 2 else gentle)
+
+
+@contextmanager
+def _handling(stop: Callable[[int], None]) -> Iterator[None]:
+    """Signals go to ``stop`` inside the block."""
+    before = {signum: signal.getsignal(signum) for signum in SIGNALS}
+    for signum, handler in before.items():
+        if signum != signal.SIGHUP or handler != signal.SIG_IGN:  # nohup means it
+            signal.signal(signum, lambda number, _: stop(number))
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)

@@ -38,7 +38,7 @@ def run(argv: Sequence[str]) -> int:
     parser.add_argument("--metric", metavar="NAME", help="figure of metrics.json, or column of metrics.csv, to sort by")
     parser.add_argument("--direction", choices=DIRECTIONS, help="which way is better (default: by the figure's name)")
     arguments = parser.parse_args(argv)
-    return console.told(lambda: write(arguments.folder, arguments.metric, arguments.direction))
+    return console.exit_code(lambda: write(arguments.folder, arguments.metric, arguments.direction))
 
 
 if __name__ == "__main__":

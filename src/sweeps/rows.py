@@ -12,7 +12,7 @@ from src.core.config import words
 from src.core.errors import UserError
 from src.core.runfolder import SWEEP_FILE
 from src.sweeps import record as records
-from src.sweeps.aim import Aim, names_of, unknown, usual_of
+from src.sweeps.default_metric import Aim, names_of, unknown, usual_of
 from src.sweeps.objective import direction_of, figures, objective
 from src.sweeps.record import Job, Record
 from src.sweeps.space import Values

@@ -10,7 +10,7 @@ from typing import Any
 from src.core import results, runfolder
 from src.core.config.unknown import leaves
 from src.core.errors import UserError
-from src.sweeps.aim import unknown
+from src.sweeps.default_metric import unknown
 from src.sweeps.objective import figures
 
 UNLIKE_BY_NATURE = ("seed", "run_dir", "output_dir", "resume")

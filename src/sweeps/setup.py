@@ -17,7 +17,7 @@ from src.core.config import words
 from src.core.config.command_line import Arguments
 from src.core.config.compose import Composed, compose, config_roots
 from src.core.errors import UserError
-from src.sweeps import earlier, own, space
+from src.sweeps import earlier, space, sweep_keys
 from src.sweeps import record as records
 from src.sweeps.checks import check_space
 from src.sweeps.commands import is_sweeps_own
@@ -47,12 +47,12 @@ def prepare(arguments: Arguments) -> Setup:
         given = words.merge(known.overrides, [text for text in given if words.key(text) != "resume"])
         roots = list(dict.fromkeys([*known.roots, *roots]))
     paths = [Path(root) for root in roots]
-    own.check_typed(given)
+    sweep_keys.check_typed(given)
     composed = compose(given, paths, sweep=True)
     varied, base, parts = _read(composed, given, paths, is_file=any(words.key(text) == "sweep" for text in given))
     cfg = composed.cfg
     fresh = Record([text for text in given if words.key(text) not in ("resume", "sweep_dir")], base, roots,
-                   parts[0].kind, *own.aim(cfg), space={key: one.typed for key, one in varied.items()})
+                   parts[0].kind, *sweep_keys.aim(cfg), space={key: one.typed for key, one in varied.items()})
     folder = folder or earlier.find(cfg, fresh)
     parts[0].check(varied, fresh, folder)
     check_space(varied, base, paths)
@@ -67,7 +67,7 @@ def _read(composed: Composed, given: Sequence[str], roots: list[Path],
           is_file: bool) -> tuple[space.Space, list[str], tuple[Sweeper, Launcher]]:
     """What varies, what every job has, and the objects that propose and start jobs."""
     nodes = {name: OmegaConf.to_container(composed.hydra[name], resolve=True) for name in ("sweeper", "launcher")}
-    own.check_composed(composed, nodes)
+    sweep_keys.check_composed(composed, nodes)
     params = dict(nodes["sweeper"].get("params") or {})
     with config_roots(roots) as loader:
         varied, base = space.read(params, [text for text in given if not is_sweeps_own(text)], loader)

@@ -10,10 +10,11 @@ import pytest
 from PIL import Image
 
 from src.core import console, doctor, environment, progress, results, runfolder, signals
-from src.core.config.compose import CONF, compose, config_roots, plain
+from src.core.config.compose import compose, config_roots, plain
 from src.core.config.overrides import Words
 from src.core.csv_logger import CSVRows
 from src.core.media import log_image
+from src.core.places import CONF
 from src.core.progress import ConsoleProgress, clock, phase
 from src.core.wandb_logger import logged_in
 

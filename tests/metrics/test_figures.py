@@ -12,9 +12,10 @@ from matplotlib.colors import to_hex
 from matplotlib.font_manager import findfont, get_font
 from PIL import Image
 
-from src.core import fonts, style
+from src.core import style
 from src.core.errors import UserError
-from src.metrics import figures, functions
+from src.metrics import fonts, functions
+from src.metrics import plots as figures
 from src.metrics.curves import read_columns
 from src.metrics.scores import Scores
 

@@ -8,8 +8,8 @@ from diffusers import DDIMScheduler
 
 from src.core.config.compose import compose, plain
 from src.methods.b2diffurl import sampling
+from src.methods.b2diffurl.checks.fits import problems
 from src.methods.b2diffurl.ddim import Ddim
-from src.methods.b2diffurl.fits import problems
 from src.methods.b2diffurl.update import Kept
 from src.models.memory import FOOTPRINTS, held, needed
 from tests.models.counting import picture_bytes, saved_by_autograd

@@ -9,7 +9,7 @@ from src.core.config.compose import config_roots
 from src.core.errors import UserError
 from src.core.processes import neighbours
 from src.sweeps import machine, space
-from src.sweeps.aim import usual
+from src.sweeps.default_metric import usual
 from src.sweeps.objective import direction_of
 from src.sweeps.record import folder_name, short_names
 from src.sweeps.sweepers import Grid, RandomSearch

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from src.core.config import arguments, signature, trainer_rules
 from src.core.errors import Problems, UserError, describe, did_you_mean, subject
+from src.core.places import ROOT
 
 if TYPE_CHECKING:
     from src.core.config.origin import Origin
@@ -124,7 +125,7 @@ def cross_field(cfg: dict[str, Any], tolerant: bool) -> list[str]:
 
 def rule_files(cfg: dict[str, Any]) -> list[Path]:
     """``check.py`` beside the method and in ``src/models``, ``src/data``, ``src/rewards``, where there is one."""
-    folders = [signature.ROOT / "src" / part for part in PARTS]
+    folders = [ROOT / "src" / part for part in PARTS]
     target = (cfg.get("method") or {}).get("_target_")
     if isinstance(target, str) and target.startswith(ALLOWED):
         with contextlib.suppress(signature.TargetError):
@@ -134,7 +135,7 @@ def rule_files(cfg: dict[str, Any]) -> list[Path]:
 
 def load_rules(file: Path) -> Callable[[dict[str, Any]], list[str]]:
     """The ``check`` function of a file, loaded by path: importing its package could import torch."""
-    name = ".".join(file.relative_to(signature.ROOT).with_suffix("").parts) + "__rules"
+    name = ".".join(file.relative_to(ROOT).with_suffix("").parts) + "__rules"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise ImportError(f"{file} cannot be loaded")

@@ -4,30 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from src.core.config.compose import CONF, ROOT
 from src.core.config.quoting import in_shell
 from src.core.errors import UserError, did_you_mean, nearest
+from src.core.places import CONF, ROOT
 from src.core.runfolder import sweep_named
 
 HYDRA_FLAGS = ("--multirun", "-m", "--cfg", "-c", "--info", "-i", "--resolve", "--package", "-p", "--hydra-help",
                "--version", "--shell-completion", "-sc")
 FLAGS = ("--help", "--config-dir", *HYDRA_FLAGS)
-HELP = """\
-python -m src.run [key=value ...]            trains; `make run` is the same with everything set up first
-
-  python -m src.run method=b2diffurl reward=clip      python -m src.run method=pskd         classifiers, on pictures
-  python -m src.run debug=tiny  every phase, < 1 min  python -m src.run sweep=pskd_alpha    many runs and their table
-  python -m src.run resume=auto                       python -m src.run mode=eval ckpt=latest
-  python -m src.run mode=protocol ckpt=latest         every kept stage of a run: table, plots, pictures
-  python -m src.run mode=sample ckpt=latest prompts='["a red circle above a blue square"]'
-
-Parts to choose from (group=option):
-{groups}
-Keys of every run:  seed  name  mode=train|eval|protocol|sample  resume=auto|<folder>  ckpt=latest|<file>  run_dir
-Deeper keys:        method.<key>  trainer.max_epochs  ...   --cfg job lists them all, --cfg job -p method one part
-Several runs:       sweep=<name>  -m seed=0,1,2  jobs=2 at a time  resume=auto  hydra/sweeper=random|optuna
-Hydra's own help:   --hydra-help
-"""
 GROUPS = ("method", "model", "data", "reward", "scorers", "measures", "objective", "trainer", "memory", "preset",
           "logger", "debug", "experiment", "sweep")
 
@@ -85,7 +69,7 @@ def help_text(roots: Sequence[Path] = ()) -> str:
                         for path in (root / group).glob(pattern)} - {"none"})
         if names:
             lines.append(f"  {group:<11}{', '.join(names)}")
-    return HELP.format(groups="\n".join(lines))
+    return (CONF / "help.txt").read_text().format(groups="\n".join(lines))
 
 
 def _no_flag(word: str, rest: Sequence[str]) -> UserError:

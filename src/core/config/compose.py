@@ -24,9 +24,8 @@ from src.core.config import options
 from src.core.config import overrides as command_line_overrides
 from src.core.config import unknown as unknown_keys
 from src.core.errors import Problems, UserError, describe
+from src.core.places import CONF, ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
-CONF = ROOT / "conf"
 DECISIVE = ("method", "experiment", "sweep", "debug")  # with a wrong one of these, nothing else can be judged
 
 
@@ -81,7 +80,7 @@ def compose(given: Sequence[str], extra: Sequence[Path] = (), sweep: bool = Fals
         if any(group in DECISIVE for group in words.wrong_groups):
             raise Problems(words.problems)
         cfg, unknown = _compose_known(items, words)
-        words.problems += [unknown_keys.told(item, cfg, words.groups) for item in [*unknown, *words.adrift]]
+        words.problems += [unknown_keys.problem(item, cfg, words.groups) for item in [*unknown, *words.adrift]]
     if cfg is None:
         raise Problems(words.problems)
     with open_dict(cfg):

@@ -7,8 +7,9 @@ from hydra.core.plugins import Plugins
 from omegaconf import DictConfig
 
 from src.core.config.command_line import Arguments
-from src.core.config.compose import CONF, SecondRoot, compose
+from src.core.config.compose import SecondRoot, compose
 from src.core.errors import Problems
+from src.core.places import CONF
 
 
 def delegate(arguments: Arguments) -> int:

@@ -1,11 +1,10 @@
 """The resolver `${options:<group>,<names>}`: several options of one config group, by name."""
 
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-CONF = Path(__file__).resolve().parents[3] / "conf"
+from src.core.places import CONF
 
 
 def register() -> None:

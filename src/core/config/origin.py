@@ -7,9 +7,10 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from src.core.config.compose import CONF, ROOT, Composed, compose
+from src.core.config.compose import Composed, compose
 from src.core.config.words import key
 from src.core.errors import UserError
+from src.core.places import CONF, ROOT
 
 
 class Origin:

@@ -1,8 +1,8 @@
-"""What Lightning's Trainer takes and only says after the run has begun. Pure Python; wrong types are told elsewhere."""
+"""Values that Lightning's Trainer rejects only after the run has begun. Pure Python; wrong types are told elsewhere."""
 
-import os
 from typing import Any
 
+from src.core import cores
 from src.core.errors import describe
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true", "32", "bf16", "16", "64",
@@ -27,7 +27,8 @@ def problems(trainer: dict[str, Any]) -> list[str]:
 
 def on_cpu(trainer: dict[str, Any]) -> list[str]:
     """Problems of ``trainer.devices`` where they are processes on this machine's cores."""
-    devices, most = trainer.get("devices"), PROCESSES_PER_CORE * (os.cpu_count() or 1)
+    devices, usable = trainer.get("devices"), len(cores.own())
+    most = PROCESSES_PER_CORE * usable
     number = count(devices)
     if devices in (None, "auto"):
         return []
@@ -35,8 +36,8 @@ def on_cpu(trainer: dict[str, Any]) -> list[str]:
         return [describe(f"trainer.devices={devices}", "on a CPU it is the number of processes, 1 or more",
                          "1 uses all cores")]
     if number > most:
-        return [describe(f"trainer.devices={devices}", f"on a CPU these are processes, and {os.cpu_count()} cores "
-                         f"bear {most} at most", "1 uses all cores")]
+        return [describe(f"trainer.devices={devices}", f"on a CPU this is the number of processes; {usable} cores "
+                         f"allow {most} at most", "1 uses all cores")]
     return []
 
 

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from src.core.errors import describe, did_you_mean
 
 
-def told(item: Override, cfg: DictConfig | None, groups: Sequence[str]) -> str:
+def problem(item: Override, cfg: DictConfig | None, groups: Sequence[str]) -> str:
     """The line for a key that the configuration does not have."""
     nodes = {} if cfg is None else {key: value for key, value in cfg.items_ex(resolve=False)
                                     if key != "hydra" or root(item) == "hydra"}

@@ -10,7 +10,7 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from src.core.processes import ranks
 
 
-def collected(value: Any) -> Any:
+def whole_on_first(value: Any) -> Any:
     """Of what may be a part of a tensor the whole one, on rank 0's CPU; elsewhere None. All ranks call it; other values
     pass."""
     if not isinstance(value, DTensor):

@@ -8,7 +8,7 @@ but not those that send nothing: `number`, `count`, `share`, `largest_share`, `o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -151,6 +151,16 @@ def sum_gradients(parameters: Sequence[nn.Parameter]) -> None:
         parts = flat.split([gradient.numel() for gradient in gradients])
         for gradient, part in zip(gradients, parts, strict=True):
             gradient.copy_(part.view(gradient.shape))
+
+
+def part() -> None:
+    """Say goodbye: a process that ends with its connections open may be aborted by the threads that serve them."""
+    if not _several():
+        return
+    with suppress(RuntimeError):  # one that has failed meanwhile has its own message
+        dist.barrier(group=_host_group())  # rank 0 may hold what the others still ask for
+    _hosts.clear()
+    dist.destroy_process_group()
 
 
 def _messages(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:

@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 
 from src.core.errors import UserError
 from src.core.processes import ranks
-from src.core.processes.parts import collected, part_of
+from src.core.processes.parts import part_of, whole_on_first
 
 
 class ShardedStrategy(DDPStrategy):
@@ -59,7 +59,7 @@ class ShardedStrategy(DDPStrategy):
     def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
         """The whole state, on rank 0 only: `Optimizer.state_dict` of one process."""
         found = super().optimizer_state(optimizer)
-        states = {key: {name: collected(value) for name, value in state.items()}
+        states = {key: {name: whole_on_first(value) for name, value in state.items()}
                   for key, state in found["state"].items()}
         return {**found, "state": states} if self.is_global_zero else {}
 

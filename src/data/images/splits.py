@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from src.core.errors import UserError, describe
+from src.core.places import local_path
 from src.data.images.folders import SUFFIXES, Listing, class_names, count_pictures, list_pictures
 from src.data.images.rules import batch_problem, held, insist
-from src.models.location import local_path
 
 
 def find_splits(root: str, names: Mapping[str, str | None], shares: Mapping[str, float]) -> dict[str, Path]:

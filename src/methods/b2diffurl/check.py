@@ -11,8 +11,9 @@ from src.core.config import ranges
 from src.core.config.check import length
 from src.core.config.ranges import above, at_least, is_number
 from src.core.errors import describe, did_you_mean
-from src.methods.b2diffurl import devices, fits, readable, schedule
-from src.methods.b2diffurl.measures import check as protocol
+from src.methods.b2diffurl import schedule
+from src.methods.b2diffurl.checks import devices, fits, readable
+from src.methods.b2diffurl.measures import check as measures
 from src.methods.b2diffurl.objectives import rules
 
 RANGES = {
@@ -52,7 +53,7 @@ def check(cfg: dict[str, Any]) -> list[str]:
     found += _rescale(method) + _betas(method) + _interval(method) + _normaliser(method)
     found += _thresholds(method) + _weights(method) + rules.problems(method) + fits.problems(cfg)
     found += length(cfg, "stages") + _whole_evaluations(cfg.get("trainer") or {})
-    return found + devices.problems(cfg) + protocol.problems(cfg) + readable.problems(cfg)
+    return found + devices.problems(cfg) + measures.problems(cfg) + readable.problems(cfg)
 
 
 def _parts(method: dict) -> list[str]:

@@ -27,6 +27,21 @@ def vendi_score(features: Tensor, groups: LongTensor) -> float:
     return torch.special.entr(shares).sum(1).exp().mean().item()
 
 
+def pairwise_distance(features: Tensor, groups: LongTensor) -> float:
+    """Mean Euclidean distance of two members of the same group, per root of the feature dimension.
+
+    Features [B, ...] may be latents: then 0 means identical pictures, and independent standard normal latents give
+    about sqrt(2). Every group needs the same number of members, at least 2.
+    """
+    order = groups.argsort(stable=True)
+    count = int((groups == groups[0]).sum())
+    families = features.flatten(1)[order].float().reshape(-1, count, features[0].numel())
+    # Not by matrix products, which cdist takes for large families: their rounding makes equal pictures differ.
+    pairs = torch.cdist(families, families, compute_mode="donot_use_mm_for_euclid_dist")
+    distance = pairs.sum((1, 2)) / (count * (count - 1))
+    return (distance.mean() / features[0].numel() ** 0.5).item()
+
+
 def mean_square_distance(families: Tensor) -> Tensor:
     """Mean of ||a - b||^2 over the pairs of different members of each family: [..., n, D] to [...], n at least 2.
 

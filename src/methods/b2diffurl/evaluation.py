@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 import torch
 from torch import LongTensor, Tensor
 
-from src.methods.b2diffurl.diversity import vendi_score
+from src.methods.b2diffurl.diversity import pairwise_distance, vendi_score
 
 EVALUATION_STAGE = -1  # a noise stream that no training stage uses
 SPLITS = {"eval": "training prompts", "heldout": "held-out prompts"}  # prefix of the figures -> what it means
@@ -83,18 +83,3 @@ class Tally:
                 found[f"diversity/latent{suffix}"] = pairwise_distance(latents[rows], index[rows])
                 found[f"diversity/vendi{suffix}"] = vendi_score(latents[rows], index[rows])
         return found
-
-
-def pairwise_distance(features: Tensor, groups: LongTensor) -> float:
-    """Mean Euclidean distance of two members of the same group, per root of the feature dimension.
-
-    Features [B, ...] may be latents: then 0 means identical pictures, and independent standard normal latents give
-    about sqrt(2). Every group needs the same number of members, at least 2.
-    """
-    order = groups.argsort(stable=True)
-    count = int((groups == groups[0]).sum())
-    families = features.flatten(1)[order].float().reshape(-1, count, features[0].numel())
-    # Not by matrix products, which cdist takes for large families: their rounding makes equal pictures differ.
-    pairs = torch.cdist(families, families, compute_mode="donot_use_mm_for_euclid_dist")
-    distance = pairs.sum((1, 2)) / (count * (count - 1))
-    return (distance.mean() / features[0].numel() ** 0.5).item()

@@ -67,24 +67,20 @@ def _trained(column: str) -> str:
     return f"eval/{name}" if group == "heldout" else column.removesuffix("_heldout")
 
 
-def _colours(columns: Iterable[str]) -> dict[str, tuple[float, ...]]:
+def _colours(columns: Iterable[str]) -> dict[str, str]:
     """One colour for each figure, on trained and on held-out prompts."""
-    from matplotlib import colormaps
-
     figures = sorted({_trained(column) for column in columns})
-    palette = colormaps["tab10" if len(figures) <= 10 else "tab20"].colors
-    return {column: palette[figures.index(_trained(column)) % len(palette)] for column in columns}
+    return {column: style.colour(figures.index(_trained(column)), len(figures)) for column in columns}
 
 
 def _draw(columns: dict[str, Sequence[tuple[float, float]]], title: str, label: str, file: Path) -> Path:
-    with style.sheet(file, 7.6, 3.8, dpi=110, layout="tight") as figure:
-        axes, colours = figure.subplots(), _colours(columns)
+    with style.page(file, 7.6, 3.4) as (_, grid):
+        axes, colours = grid[0, 0], _colours(columns)
         for column, points in sorted(columns.items()):
             line = "-" if _trained(column) == column else "--"
             marker = "o" if len(points) < 15 else None
             axes.plot(*zip(*sorted(points), strict=True), line, label=column, color=colours[column], marker=marker,
-                      markersize=3, linewidth=1.3)
+                      markersize=3)
         axes.set(title=title, xlabel="reward queries", ylabel=label)
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5))
+        style.legend_beside(axes)
     return file

@@ -13,7 +13,7 @@ from src.core import checkpoint
 from src.core.media import log_image
 from src.data.images.batch import Batch
 from src.methods.pskd.overhead import measure
-from src.metrics import figures as pictures
+from src.metrics import plots as pictures
 from src.metrics.scores import Scores
 
 LAST, BEST = "test", "best"

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from src.core.averaging import Averaged
 from src.core.compiler import compile_in_place
-from src.core.errors import UserError
+from src.core.errors import FAILED_RUN, UserError
 from src.core.host import made_on_host
 from src.data.images.base import ImageData
 from src.data.images.batch import Batch
@@ -156,7 +156,8 @@ class Classifier(Keeping, Evaluating, L.LightningModule):
         self.clock.stop(int(count))
         if not torch.isfinite(torch.tensor(loss)):
             raise UserError(f"training loss {loss} in epoch {self.current_epoch + 1}", "the training has diverged",
-                            "lower method.lr or add method.warmup_epochs; the last finite state is in checkpoints/", 1)
+                            "lower method.lr or add method.warmup_epochs; the last finite state is in checkpoints/",
+                            FAILED_RUN)
         self.log("train/loss", loss / count, prog_bar=True)
         self.log_dict({"train/top1_err": 100 * wrong / count, "train/lr": self.rate, **figures, **self.costs})
 

@@ -9,9 +9,9 @@ from typing import Any
 from torch import nn
 
 from src.core.errors import UserError, did_you_mean
+from src.core.hub import cached_snapshot, offline_message, unreachable
 from src.models.classifiers.check import pretrained_problem
 from src.models.classifiers.names import SOURCES
-from src.models.hub import cached_snapshot, offline_message, unreachable
 
 PATTERNS = ("config.json", "model.safetensors")
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from src.core.config.compose import ROOT
+from src.core.places import ROOT
 
 WRONG = {
     "option": (["reward=clop"], "reward=clop: there is no such reward"),

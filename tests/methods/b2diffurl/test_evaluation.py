@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.methods.b2diffurl.evaluation import Tally, Task, pairwise_distance, share_of, tasks
+from src.methods.b2diffurl.diversity import pairwise_distance
+from src.methods.b2diffurl.evaluation import Tally, Task, share_of, tasks
 from src.methods.b2diffurl.figures import policy_figures, policy_sums
 from src.methods.b2diffurl.pictures import PER_SPLIT, Gallery, draw_sheet, gallery_of, title
 from src.methods.b2diffurl.plots import draw_plots, read_columns

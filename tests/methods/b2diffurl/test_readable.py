@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from src.methods.b2diffurl.readable import problems
+from src.methods.b2diffurl.checks.readable import problems
 
 VERIFIER = {"_target_": "src.rewards.verifier.VerifierReward"}
 DIVERSITY = {"_target_": "src.methods.b2diffurl.measures.verifier.VerifierDiversity"}

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from src.core.places import ROOT, local_path
 from src.data.shape_words import SIZES
 from src.methods.b2diffurl.diversity import inception_score, perceptual_distance
 from src.methods.b2diffurl.measures.base import Advance, Drawn
-from src.models.location import PROJECT, local_path
 from src.rewards.base import Reward
 
 
@@ -25,7 +25,7 @@ class VerifierDiversity:
     def load(self, device: torch.device, scorers: Mapping[str, Reward]) -> VerifierDiversity:
         from src.models.tiny_sd.verifier import load_verifier
 
-        self.net = load_verifier(local_path(self.path) or PROJECT / self.path).to(device)
+        self.net = load_verifier(local_path(self.path) or ROOT / self.path).to(device)
         self.device = device
         return self
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from src.core.errors import UserError, describe
-from src.models.hub import unreachable
-from src.models.location import local_path
+from src.core.hub import unreachable
+from src.core.places import local_path
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import torch
 from torch import LongTensor, Tensor
 
-from src.methods.b2diffurl.diversity import vendi_score
-from src.methods.b2diffurl.evaluation import Tally, pairwise_distance
+from src.methods.b2diffurl.diversity import pairwise_distance, vendi_score
+from src.methods.b2diffurl.evaluation import Tally
 
 
 def rows_of(tally: Tally, split: str) -> LongTensor:

@@ -21,8 +21,6 @@ def report(outcomes: Sequence[Outcome], settings: Mapping[str, Any], reward: str
     shown = table.ordered(outcomes, reward)
     table.write(shown, settings, folder)
     plots, samples = folder / "plots", folder / "samples"
-    for place in (plots, samples):
-        place.mkdir(parents=True, exist_ok=True)
     names = table.columns(shown)
     details = [name for figures in shown[0].figures.values() for name in figures if "/" in name]
     draw_curves(shown, names, plots / "protocol.png")

@@ -79,7 +79,7 @@ class Memory:
 
 
 def finite(probs: Tensor) -> Tensor:
-    """Whether a row [B, C] has no NaN, [B]: the largest probability is NaN if any is."""
+    """Whether a row [B, C] has neither NaN nor infinity, [B]: its sum would be one of them."""
     return probs.sum(1).isfinite()
 
 

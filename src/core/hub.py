@@ -36,11 +36,16 @@ def cached_snapshot(hub_id: str) -> Path | None:
     return max(snapshots, key=lambda folder: folder.stat().st_mtime, default=None)
 
 
+def is_switched_off() -> bool:
+    """Whether the user has said that nothing is to be fetched."""
+    names = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+    return any(os.environ.get(name, "").upper() in {"1", "ON", "YES", "TRUE"} for name in names)
+
+
 def unreachable(url: str | None = None) -> str | None:
     """Why nothing can be fetched from the hub (or from a url), or None if nothing speaks against it (or no answer came
     in time)."""
-    if url is None and any(os.environ.get(name, "").upper() in {"1", "ON", "YES", "TRUE"}
-           for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")):
+    if url is None and is_switched_off():
         return "the hub is switched off by HF_HUB_OFFLINE"
     if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")):
         return None  # only the proxy knows
