@@ -103,7 +103,7 @@ def test_hub_that_answers_and_hub_that_does_not(at) -> None:
 
 def test_hub_that_is_slow_is_left_to_the_run(at, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("src.core.hub.PATIENCE", 0.05)
-    monkeypatch.setattr("src.core.hub._knock", lambda failures: time.sleep(0.3))
+    monkeypatch.setattr("src.core.hub._knock", lambda url, failures: (time.sleep(0.3), failures.append("too late")))
     assert problems(hub="owner/name") == []
 
 

@@ -58,31 +58,42 @@ def _more(problems: list[str], found: Sequence[str]) -> list[str]:
 
 def run_level(cfg: dict[str, Any]) -> list[str]:
     """Problems of the keys at the top of config.yaml."""
-    problems = []
-    for key, (kinds, rule) in RUN_KEYS.items():
-        value = cfg.get(key)
-        if not isinstance(value, kinds) or isinstance(value, bool):
-            problems.append(describe(f"{key}={value}", f"must be {rule}"))
+    problems = [describe(f"{key}={cfg.get(key)}", f"must be {rule}") for key, (kinds, rule) in RUN_KEYS.items()
+                if not isinstance(cfg.get(key), kinds) or isinstance(cfg.get(key), bool)]
     if isinstance(cfg.get("seed"), int) and not 0 <= cfg["seed"] < 2**32:
         problems.append(describe(f"seed={cfg['seed']}", "must lie in [0, 2^32)", "take 0, 1, 2, ..."))
-    if isinstance(cfg.get("mode"), str) and cfg["mode"] not in MODES:
-        problems.append(describe(f"mode={cfg['mode']}", "there is no such mode", did_you_mean(cfg["mode"], MODES)))
-    if isinstance(cfg.get("ckpt"), list) and cfg.get("mode") != "protocol":
-        problems.append(describe(f"ckpt={cfg['ckpt']}", "only mode=protocol takes several", "give one"))
-    if cfg.get("mode") == "train" and cfg.get("ckpt") is not None:
-        problems.append(describe(f"ckpt={cfg['ckpt']}", "is for mode=eval, mode=protocol and mode=sample",
-                                 "to go on with a run, write resume=auto or resume=<its folder>"))
-    if isinstance(jobs := cfg.get("jobs"), str) and jobs != "auto":
-        problems.append(describe(f"jobs={jobs}", f"must be {RUN_KEYS['jobs'][1]}", "write jobs=2, say"))
-    if isinstance(jobs, int) and jobs < 1:
-        problems.append(describe(f"jobs={jobs}", "must be 1 or more",
-                                 "it is the number of jobs at a time; auto is one for each GPU"))
-    if cfg.get("mode") == "sample" and not cfg.get("prompts"):
-        problems.append(describe(f"prompts={arguments.shown(cfg.get('prompts'))}", "mode=sample needs prompts",
-                                 "add prompts='[\"...\"]'"))
     if not (cfg.get("method") or {}).get("_target_"):
         problems.append(describe("method", "no method was chosen", "add method=<name>"))
-    return problems
+    return problems + _mode(cfg) + _ckpt(cfg) + _jobs(cfg.get("jobs"))
+
+
+def _mode(cfg: dict[str, Any]) -> list[str]:
+    mode, prompts = cfg.get("mode"), cfg.get("prompts")
+    if isinstance(mode, str) and mode not in MODES:
+        return [describe(f"mode={mode}", "there is no such mode", did_you_mean(mode, MODES))]
+    if mode == "sample" and not prompts:
+        return [describe(f"prompts={arguments.shown(prompts)}", "mode=sample needs prompts", "add prompts='[\"...\"]'")]
+    return []
+
+
+def _ckpt(cfg: dict[str, Any]) -> list[str]:
+    ckpt, mode = cfg.get("ckpt"), cfg.get("mode")
+    found = []
+    if isinstance(ckpt, list) and mode != "protocol":
+        found.append(describe(f"ckpt={ckpt}", "only mode=protocol takes several", "give one"))
+    if mode == "train" and ckpt is not None:
+        found.append(describe(f"ckpt={ckpt}", "is for mode=eval, mode=protocol and mode=sample",
+                              "to go on with a run, write resume=auto or resume=<its folder>"))
+    return found
+
+
+def _jobs(jobs: Any) -> list[str]:
+    if isinstance(jobs, str) and jobs != "auto":
+        return [describe(f"jobs={jobs}", f"must be {RUN_KEYS['jobs'][1]}", "write jobs=2, say")]
+    if isinstance(jobs, int) and jobs < 1:
+        return [describe(f"jobs={jobs}", "must be 1 or more",
+                         "it is the number of jobs at a time; auto is one for each GPU")]
+    return []
 
 
 def targets(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:

@@ -35,38 +35,65 @@ class Plan:
     states: tuple[State, ...] = ()
 
 
+@dataclass(frozen=True)
+class _Found:
+    """What the command line leads to: the run as it is composed, and what of it is there already."""
+
+    composed: Composed
+    given: list[str]
+    folder: Path | None = None  # of the run that is gone on with
+    checkpoint: Path | None = None
+    finished: bool = False
+    states: tuple[State, ...] = ()
+
+
 def make(overrides: Sequence[str], roots: Sequence[Path] = (), argv: Sequence[str] | None = None) -> Plan:
     """Compose, find what is to be continued, check. Raises ``UserError`` with every problem at once."""
     composed, given = compose(overrides, roots), list(overrides)
     asked = _asked(composed)
-    folder, checkpoint, output_dir = None, None, Path(str(asked["output_dir"]))
-    finished, compared = False, []
-    if asked["mode"] == "train":
-        if asked["resume"] in (None, "auto"):
-            folder = rendezvous.decided("job", lambda: resume.of_job(given, _named_folder(composed, given), output_dir))
-        if folder is None and asked["resume"] is not None:
-            folder = _resumed_folder(str(asked["resume"]), composed, given, output_dir)
-        if folder is not None:
-            _check_training(folder)
-            saved = runfolder.overrides(folder)
-            given = words.merge(saved, words.lasting(given))
-            finished = _is_finished(folder) and set(given) == set(saved)
-            composed, checkpoint = compose(given, roots), None if finished else checkpoint_files.newest(folder)
-            composed.cfg.ckpt = asked["ckpt"]  # refused, not passed over
-    elif asked["mode"] in ("eval", "sample") and isinstance(asked["ckpt"], str):
-        checkpoint = resume.evaluated(asked["ckpt"], output_dir, kept=asked["mode"] == "sample")
-        given = _as_trained(run_of(checkpoint), given)
-        composed = compose(given, roots)
-    elif asked["mode"] == "protocol":
-        compared = found(asked["ckpt"], output_dir)
-        given = _as_trained(next((state.run for state in compared if state.run), None), given)
-        composed = compose(given, roots)
-    command = shlex.join(["python", "-m", "src.run", *(given if folder else argv or overrides)])
-    place = folder or _fresh_folder(composed, given)
-    ours = folder is not None or (asked["mode"] != "train" and resume.has_evaluated(place, command))
-    finished = finished or (folder is None and ours and _is_finished(place))
-    return _checked(composed, roots, ours, Plan({}, composed.choices, given, place, command, folder is not None,
-                                                checkpoint, finished, tuple(compared)))
+    find = {"train": _training, "eval": _evaluation, "sample": _evaluation, "protocol": _protocol}.get(asked["mode"])
+    found = find(asked, composed, given, roots) if find else _Found(composed, given)
+    command = shlex.join(["python", "-m", "src.run", *(found.given if found.folder else argv or overrides)])
+    place = found.folder or _fresh_folder(found.composed, found.given)
+    ours = found.folder is not None or (asked["mode"] != "train" and resume.has_evaluated(place, command))
+    finished = found.finished or (found.folder is None and ours and _is_finished(place))
+    return _checked(found.composed, roots, ours, Plan({}, found.composed.choices, found.given, place, command,
+                                                      found.folder is not None, found.checkpoint, finished,
+                                                      found.states))
+
+
+def _training(asked: dict[str, Any], composed: Composed, given: list[str], roots: Sequence[Path]) -> _Found:
+    """A fresh run, or the one that is to be continued, with its own overrides."""
+    output_dir, folder = Path(str(asked["output_dir"])), None
+    if asked["resume"] in (None, "auto"):
+        folder = rendezvous.decided("job", lambda: resume.of_job(given, _named_folder(composed, given), output_dir))
+    if folder is None and asked["resume"] is not None:
+        folder = _resumed_folder(str(asked["resume"]), composed, given, output_dir)
+    if folder is None:
+        return _Found(composed, given)
+    _check_training(folder)
+    saved = runfolder.overrides(folder)
+    given = words.merge(saved, words.lasting(given))
+    finished = _is_finished(folder) and set(given) == set(saved)
+    composed, checkpoint = compose(given, roots), None if finished else checkpoint_files.newest(folder)
+    composed.cfg.ckpt = asked["ckpt"]  # refused, not passed over
+    return _Found(composed, given, folder, checkpoint, finished)
+
+
+def _evaluation(asked: dict[str, Any], composed: Composed, given: list[str], roots: Sequence[Path]) -> _Found:
+    """With the overrides of the run that the checkpoint is of."""
+    if not isinstance(asked["ckpt"], str):
+        return _Found(composed, given)
+    checkpoint = resume.evaluated(asked["ckpt"], Path(str(asked["output_dir"])), kept=asked["mode"] == "sample")
+    given = _as_trained(run_of(checkpoint), given)
+    return _Found(compose(given, roots), given, checkpoint=checkpoint)
+
+
+def _protocol(asked: dict[str, Any], composed: Composed, given: list[str], roots: Sequence[Path]) -> _Found:
+    """With the overrides of the first of the runs that are compared."""
+    states = found(asked["ckpt"], Path(str(asked["output_dir"])))
+    given = _as_trained(next((state.run for state in states if state.run), None), given)
+    return _Found(compose(given, roots), given, states=tuple(states))
 
 
 def check_only(overrides: Sequence[str], roots: Sequence[Path] = (), sweep: bool = False) -> None:

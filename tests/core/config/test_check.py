@@ -83,7 +83,7 @@ def configuration(**method: object) -> dict:
 def test_rules_of_a_method_are_asked_and_join_the_list(tmp_path, monkeypatch):
     (tmp_path / "check.py").write_text("def check(cfg):\n    return [f'lr={cfg[\"method\"][\"lr\"]}: too large']\n")
     monkeypatch.setattr("src.core.config.check.rule_files", lambda cfg: [tmp_path / "check.py"])
-    monkeypatch.setattr(signature, "ROOT", tmp_path.parent)
+    monkeypatch.setattr("src.core.config.check.ROOT", tmp_path.parent)
     monkeypatch.setattr("src.core.config.check.check_target", lambda *_: [])
     with pytest.raises(Problems) as caught:
         check(configuration(lr=9.0), earlier=["first"])

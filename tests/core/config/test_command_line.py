@@ -30,7 +30,7 @@ WRONG = {
     "value for a mapping": (["method.shape=5"], "mapping or null. Its keys are kind, size; write method.shape.size=3"),
     "value that is needed": (["data=imagefolder"], "data.root=???: needs a value. Add data.root=<the folder that"),
     "no devices": (["trainer.devices=0"], "trainer.devices=0: on a CPU it is the number of processes, 1 or more"),
-    "too many processes": (["trainer.devices=9999"], "on a CPU these are processes"),
+    "too many processes": (["trainer.devices=9999"], "on a CPU this is the number of processes"),
     "too many processes by default": (["trainer=auto", "trainer.devices=9999"], "trainer.devices=9999: "),
     "no nodes": (["trainer.num_nodes=0"], "trainer.num_nodes=0: must be at least 1"),
     "steps": (["trainer.max_steps=-5"], "trainer.max_steps=-5: must be at least 1, or -1"),
