@@ -25,4 +25,4 @@ def test_a_problem_has_value_rule_and_fix_and_other_types_are_passed_over() -> N
     assert problems("method", {"lr": 0, "batch": "auto", "size": True}, ranges) == [
         "method.lr=0: must be above 0. The paper takes 0.1"]
     assert problems("method", {"lr": math.inf}, ranges) == [
-        "method.lr=inf: must be a finite number above 0. The paper takes 0.1"]
+        "method.lr=inf: must be finite and above 0. The paper takes 0.1"]
