@@ -31,6 +31,13 @@ def fits(value: Any, node: ast.expr) -> bool:
     return _fits_simple(value, _name(node))
 
 
+def words_of(node: ast.expr | None) -> list[str]:
+    """The words that a Literal, alone or beside other types, lists."""
+    literals = [item for item in ast.walk(node) if isinstance(item, ast.Subscript)
+                and _name(item.value) == "Literal"] if node else []
+    return [str(item.value) for literal in literals for item in _parameters(literal) if isinstance(item, ast.Constant)]
+
+
 def describe(node: ast.expr) -> str:
     """The annotation in words."""
     if isinstance(node, ast.BinOp):

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from src.core.config import annotation, signature
-from src.core.errors import describe, did_you_mean
+from src.core.errors import describe, did_you_mean, nearest
 
 if TYPE_CHECKING:
     from src.core.config.origin import Origin
@@ -45,6 +45,8 @@ def _fix(name: str, value: Any, argument: signature.Argument, origin: Origin | N
     """What to write where it follows from the value and its place."""
     if isinstance(value, float) and value.is_integer() and not annotation.mismatch(int(value), argument.annotation):
         return f"write {name}={int(value)}"
+    if isinstance(value, str) and (meant := nearest(value, annotation.words_of(argument.annotation))):
+        return f"did you mean {meant}?"
     if origin is None:
         return ""
     if value == annotation.MISSING:

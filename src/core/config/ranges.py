@@ -48,9 +48,8 @@ def is_number(value: Any) -> bool:
 
 def problems(where: str, options: Mapping[str, Any], ranges: Mapping[str, Range]) -> list[str]:
     """A message for each number that lies outside its range; what is no number is for others to judge."""
-    return [describe(f"{where}.{name}={value}", f"must be {'finite and ' if value == math.inf else ''}{wanted}",
-                     wanted.hint)
-            for name, wanted in ranges.items() if is_number(value := options.get(name)) and value not in wanted]
+    return [describe(f"{where}.{name}={value}", f"must be {wanted}", wanted.hint) for name, wanted in ranges.items()
+            if is_number(value := options.get(name)) and value not in wanted]
 
 
 def _end(at_most: float | None, below: float | None) -> tuple[float, bool]:

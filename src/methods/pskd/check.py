@@ -3,13 +3,14 @@
 Types and names of options are checked elsewhere: a value of the wrong type is passed over here.
 """
 
+from pathlib import Path
 from typing import Any
 
-from src.core import compiler
+from src.core import compiler, resume
 from src.core.config import ranges
 from src.core.config.check import length, shares_weights
 from src.core.config.ranges import above, at_least
-from src.core.errors import describe
+from src.core.errors import UserError, describe
 from src.methods.pskd import parts
 
 METHOD = {
@@ -45,7 +46,18 @@ def check(cfg: dict[str, Any]) -> list[str]:
     found += parts.problems(cfg) + _milestones(method) + _mixing(method, loss)
     found += compiler.problems("method.compile", method.get("compile"), (cfg.get("trainer") or {}).get("accelerator"))
     found += _graphs(method, cfg.get("trainer") or {}) + _nesterov(method) + length(cfg, "epochs") + _precision(cfg)
-    return found + _modes(cfg) + _devices(cfg)
+    return found + _teacher(loss) + _modes(cfg) + _devices(cfg)
+
+
+def _teacher(loss: dict[str, Any]) -> list[str]:
+    """TF-KD's, told before the data is loaded."""
+    if not isinstance(teacher := loss.get("teacher"), str):
+        return []
+    try:
+        resume.evaluated(teacher, Path(str(loss.get("output_dir") or "outputs")), key="method.loss.teacher")
+        return []
+    except UserError as error:
+        return error.lines()
 
 
 def _milestones(method: dict[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ import pytest
 import torch.optim
 from lightning.fabric import connector
 
-from src.core.config import annotation, signature, trainer_rules
+from src.core.config import annotation, arguments, signature, trainer_rules
 from src.core.config.check import check, targets
 from src.core.errors import Problems, UserError, nearest
 
@@ -131,3 +131,10 @@ def test_error_reads_value_rule_fix():
         "s=30: an interval has 1 to 20 steps. Set s=20"
     assert nearest("modle", ["mode", "model", "models"]) == "model"
     assert nearest("rewrad", ["reward", "model"]) == "reward" and nearest("zzz", ["reward"]) is None
+
+
+def test_a_misspelt_word_of_a_list_is_answered_by_the_nearest():
+    known = signature.read("src.methods.b2diffurl.module.B2DiffuRL")
+    node = {"_target_": "src.methods.b2diffurl.module.B2DiffuRL", "_partial_": True, "selection": "refrence"}
+    assert arguments.problems("method", node, known) == [
+        "method.selection=refrence: must be one of reference, all, best_worst. Did you mean reference?"]

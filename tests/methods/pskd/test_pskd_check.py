@@ -90,3 +90,10 @@ def test_weights_are_not_shared_among_devices() -> None:
     fsdp = {"strategy": {"_target_": "src.core.processes.sharding.ShardedStrategy"}, "max_epochs": GOOD["epochs"]}
     (found,) = messages(top={"trainer": fsdp})
     assert found.startswith("trainer=fsdp: ") and found.endswith("Use trainer=gpu")
+
+
+def test_a_teacher_that_is_not_there_is_told(tmp_path) -> None:
+    (found,) = messages(loss={"_target_": "src.methods.pskd.losses.tfkd.TFKD", "teacher": str(tmp_path / "run")})
+    assert found.startswith(f"method.loss.teacher={tmp_path / 'run'}: there is no such file or run folder")
+    latest = {"_target_": "src.methods.pskd.losses.tfkd.TFKD", "teacher": "latest", "output_dir": str(tmp_path)}
+    assert "there is no such file or run folder" in messages(loss=latest)[0]
