@@ -46,12 +46,12 @@ def check(cfg: dict[str, Any]) -> list[str]:
     found += parts.problems(cfg) + _milestones(method) + _mixing(method, loss)
     found += compiler.problems("method.compile", method.get("compile"), (cfg.get("trainer") or {}).get("accelerator"))
     found += _graphs(method, cfg.get("trainer") or {}) + _nesterov(method) + length(cfg, "epochs") + _precision(cfg)
-    return found + _teacher(loss) + _modes(cfg) + _devices(cfg)
+    return found + _teacher(cfg.get("mode"), loss) + _modes(cfg) + _devices(cfg)
 
 
-def _teacher(loss: dict[str, Any]) -> list[str]:
-    """TF-KD's, told before the data is loaded."""
-    if not isinstance(teacher := loss.get("teacher"), str):
+def _teacher(mode: Any, loss: dict[str, Any]) -> list[str]:
+    """TF-KD's, told before the data is loaded; an evaluation asks none."""
+    if mode != "train" or not isinstance(teacher := loss.get("teacher"), str):
         return []
     try:
         resume.evaluated(teacher, Path(str(loss.get("output_dir") or "outputs")), key="method.loss.teacher")

@@ -97,3 +97,4 @@ def test_a_teacher_that_is_not_there_is_told(tmp_path) -> None:
     assert found.startswith(f"method.loss.teacher={tmp_path / 'run'}: there is no such file or run folder")
     latest = {"_target_": "src.methods.pskd.losses.tfkd.TFKD", "teacher": "latest", "output_dir": str(tmp_path)}
     assert "there is no such file or run folder" in messages(loss=latest)[0]
+    assert messages(loss=latest, top={"mode": "eval"}) == []
