@@ -62,7 +62,7 @@ class _Run:
             self.work.prepare()
             self.work.run()
             self.results.save("finished")
-            ranks.part()
+            ranks.disconnect()
             return 0
         except UserError as error:
             peers.leaving()

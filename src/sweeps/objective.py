@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from src.core import results
+from src.core.config.ranges import is_number
 
 DIRECTIONS = ("maximize", "minimize")
 # A figure whose name has one of these words is better when it is smaller.
@@ -19,7 +20,7 @@ SMALLER = {"err", "error", "loss", "nll", "ece", "ece15", "brier", "aurc", "eaur
 def figures(content: Mapping[str, Any]) -> dict[str, float]:
     """The numbers named group/name of a metrics.json."""
     return {name: float(value) for name, value in content.items()
-            if "/" in name and isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)}
+            if "/" in name and is_number(value) and math.isfinite(value)}
 
 
 def objective(folder: Path, metric: str | None) -> float | None:

@@ -3,6 +3,8 @@
 import ast
 from typing import Any
 
+from src.core.config.ranges import is_number
+
 _SIMPLE = {"int": int, "float": float, "bool": bool, "str": str, "list": list, "tuple": list, "dict": dict,
            "Sequence": list, "Iterable": list, "Mapping": dict, "Path": str, "List": list, "Dict": dict, "Tuple": list}
 MAPPINGS = ("dict", "Mapping", "Dict")
@@ -83,7 +85,7 @@ def _fits_simple(value: Any, name: str) -> bool:
     if kind is None:
         return True
     if kind is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
+        return is_number(value)
     if kind is int:
         return isinstance(value, int) and not isinstance(value, bool)
     if kind is list:

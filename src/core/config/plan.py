@@ -9,14 +9,14 @@ from typing import Any
 
 from omegaconf.errors import OmegaConfBaseException
 
-from src.core import checkpoint_files, console, results, resume, runfolder
+from src.core import checkpoint_files, console, results, resume, runfolder, states
 from src.core.config import words
 from src.core.config.check import check
 from src.core.config.compose import Composed, compose, plain
 from src.core.config.origin import Origin
 from src.core.errors import Problems, UserError
 from src.core.processes import rendezvous
-from src.core.states import State, found, run_of
+from src.core.states import State, run_of
 
 
 @dataclass(frozen=True)
@@ -91,9 +91,9 @@ def _evaluation(asked: dict[str, Any], composed: Composed, given: list[str], roo
 
 def _protocol(asked: dict[str, Any], composed: Composed, given: list[str], roots: Sequence[Path]) -> _Found:
     """With the overrides of the first of the runs that are compared."""
-    states = found(asked["ckpt"], Path(str(asked["output_dir"])))
-    given = _as_trained(next((state.run for state in states if state.run), None), given)
-    return _Found(compose(given, roots), given, states=tuple(states))
+    compared = states.found(asked["ckpt"], Path(str(asked["output_dir"])))
+    given = _as_trained(next((state.run for state in compared if state.run), None), given)
+    return _Found(compose(given, roots), given, states=tuple(compared))
 
 
 def check_only(overrides: Sequence[str], roots: Sequence[Path] = (), sweep: bool = False) -> None:

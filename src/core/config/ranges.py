@@ -21,9 +21,8 @@ class Range:
     hint: str
 
     def __contains__(self, value: float) -> bool:
-        above = value >= self.low if self.with_low else value > self.low
-        below = value <= self.high if self.with_high else value < self.high
-        return math.isfinite(value) and above and below
+        ends = (self.with_low and value == self.low) or (self.with_high and value == self.high)
+        return math.isfinite(value) and (self.low < value < self.high or ends)
 
     def __str__(self) -> str:
         words = [f"{'at least' if self.with_low else 'above'} {self.low:g}"]

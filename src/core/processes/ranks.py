@@ -153,8 +153,9 @@ def sum_gradients(parameters: Sequence[nn.Parameter]) -> None:
             gradient.copy_(part.view(gradient.shape))
 
 
-def part() -> None:
-    """Say goodbye: a process that ends with its connections open may be aborted by the threads that serve them."""
+def disconnect() -> None:
+    """At the end of a run: a process that ends with its connections open may be aborted by the threads that serve
+    them."""
     if not _several():
         return
     with suppress(RuntimeError):  # one that has failed meanwhile has its own message

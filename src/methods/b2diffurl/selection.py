@@ -88,9 +88,10 @@ def normalise(
     if kind.endswith("_center"):
         std = _pooled_std(residual, count).expand_as(residual)
     floor = max(std_floor * values.std(correction=0), _ROUNDING * values.abs().max(), torch.finfo(values.dtype).tiny)
-    residual, std, count = residual[: len(rewards)], std[: len(rewards)], count[group][: len(rewards)]
+    here = slice(len(rewards))  # this stage's, which come first
+    residual, std, count, stage = residual[here], std[here], count[group][here], values[here]
     if kind == "prompt" and min_count > 1:
-        stage, few = values[: len(rewards)], count < min_count
+        few = count < min_count
         residual, std = torch.where(few, stage - stage.mean(), residual), torch.where(few, stage.std(correction=0), std)
         count = torch.where(few, len(rewards), count)
     guarded = {"single": int((count == 1).sum()), "floored": int((std < floor).sum())}

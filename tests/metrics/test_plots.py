@@ -14,8 +14,7 @@ from PIL import Image
 
 from src.core import style
 from src.core.errors import UserError
-from src.metrics import fonts, functions
-from src.metrics import plots as figures
+from src.metrics import fonts, functions, plots
 from src.metrics.curves import read_columns
 from src.metrics.scores import Scores
 
@@ -46,8 +45,8 @@ KINDS = {"usual": {}, "one": {"n": 1}, "no errors": {"right": True}, "all errors
 @pytest.mark.parametrize("kind", KINDS)
 def test_reliability_and_risk_of_any_outcome(kind: str, tmp_path: Path) -> None:
     scores = scored(**KINDS[kind])
-    drawn(figures.reliability(scores, tmp_path / "new" / "reliability.png", "a title wider than the picture " * 2))
-    drawn(figures.risk_coverage({"this run": scores, "": scores.samples}, tmp_path / "risk.png"))
+    drawn(plots.reliability(scores, tmp_path / "new" / "reliability.png", "a title wider than the picture " * 2))
+    drawn(plots.risk_coverage({"this run": scores, "": scores.samples}, tmp_path / "risk.png"))
 
 
 @pytest.mark.parametrize(("scale", "sides"), [(0.5, {style.BLUE}), (9.0, {style.BLUE, style.PALE_ORANGE})])
@@ -66,7 +65,7 @@ def test_bars_are_dark_up_to_the_accuracy(scale: float, sides: set[str], tmp_pat
     logits = scale * torch.eye(6)[torch.where(torch.arange(60) < 40, labels, 0)]  # 43 of 60 are right
     scores.update(logits, labels, torch.arange(60))
     scores.compute()
-    figures.reliability(scores, tmp_path / "reliability.png")
+    plots.reliability(scores, tmp_path / "reliability.png")
     bins = functions.reliability_bins(scores.confidence, scores.correct, 10)
     dark = [bar for bar in kept[0][0, 0].patches if to_hex(bar.get_facecolor()) == style.BLUE]
     assert max(bar.get_y() + bar.get_height() for bar in dark) == pytest.approx(bins.accuracy.max().item())
@@ -75,7 +74,7 @@ def test_bars_are_dark_up_to_the_accuracy(scale: float, sides: set[str], tmp_pat
 
 def of_one_class(name: str, file: Path) -> Path:
     one = torch.zeros(1, dtype=torch.long)
-    return figures.hardest(torch.zeros(1, 3, 8, 8, dtype=torch.uint8), one, one, torch.ones(1), [name], file)
+    return plots.hardest(torch.zeros(1, 3, 8, 8, dtype=torch.uint8), one, one, torch.ones(1), [name], file)
 
 
 @pytest.mark.filterwarnings("error")
@@ -101,12 +100,12 @@ def test_a_font_that_has_the_characters_is_taken(tmp_path: Path, capsys) -> None
 @pytest.mark.parametrize("count", [1, 11])
 def test_hardest_shows_the_pictures_themselves(channels: int, count: int, tmp_path: Path) -> None:
     scores = scored()
-    rows = figures.hardest_rows(scores, count)
+    rows = plots.hardest_rows(scores, count)
     assert torch.equal(scores.nll[rows], scores.nll.sort(descending=True).values[:count])
     pictures = torch.full((count, channels, 8, 8), 128, dtype=torch.uint8)
     pictures[:, :, 2:6, 2:6] = 77  # a value that nothing else on the sheet has
     names = ["face", "a-sub-category-with-a-long-name_and-an-underscore", "c", "d", "e", "f"]
-    file = figures.hardest(pictures, scores.label[rows], scores.predicted[rows], scores.confidence[rows], names,
+    file = plots.hardest(pictures, scores.label[rows], scores.predicted[rows], scores.confidence[rows], names,
                            tmp_path / "hardest.png", "Hardest")
     assert (drawn(file) == 77).all(axis=-1).mean() > 0.01
 
@@ -114,7 +113,7 @@ def test_hardest_shows_the_pictures_themselves(channels: int, count: int, tmp_pa
 def test_hardest_of_nothing_is_an_error(tmp_path: Path) -> None:
     nothing = torch.zeros(0)
     with pytest.raises(UserError, match="0 pictures"):
-        figures.hardest(torch.zeros(0, 3, 8, 8, dtype=torch.uint8), nothing, nothing, nothing, [], tmp_path / "h.png")
+        plots.hardest(torch.zeros(0, 3, 8, 8, dtype=torch.uint8), nothing, nothing, nothing, [], tmp_path / "h.png")
 
 
 HEAD = ("step,epoch,train/loss,train/top1_err,val/top1_err,val/ece,pskd/alpha,pskd/gradient_factor_hard,"
@@ -130,7 +129,7 @@ METRICS = f"""{HEAD},test/nll,best/nll
 
 def test_curves_draw_the_topics_that_have_points(tmp_path: Path) -> None:
     (tmp_path / "metrics.csv").write_text(METRICS)
-    files = figures.curves(tmp_path / "metrics.csv", tmp_path / "plots")
+    files = plots.curves(tmp_path / "metrics.csv", tmp_path / "plots")
     assert [file.stem for file in files] == ["loss", "top1_error", "nll", "ece", "alpha", "gradient_factor", "row_age"]
     assert all(drawn(file).size for file in files)
     columns = read_columns(tmp_path / "metrics.csv")
@@ -139,6 +138,6 @@ def test_curves_draw_the_topics_that_have_points(tmp_path: Path) -> None:
 
 
 def test_no_metrics_no_curves(tmp_path: Path) -> None:
-    assert figures.curves(tmp_path / "metrics.csv", tmp_path) == []
+    assert plots.curves(tmp_path / "metrics.csv", tmp_path) == []
     (tmp_path / "metrics.csv").write_text("")
-    assert figures.curves(tmp_path / "metrics.csv", tmp_path) == []
+    assert plots.curves(tmp_path / "metrics.csv", tmp_path) == []
