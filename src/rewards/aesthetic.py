@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from src.rewards.clip import ClipReward
 from src.rewards.needs import AESTHETIC_HEAD
-from src.rewards.weights import linear_chain, state_of
+from src.rewards.weights import Dtype, linear_chain, state_of
 
 
 class AestheticReward:
@@ -23,7 +22,7 @@ class AestheticReward:
         head: str,  # file of weights, or a folder or hub id that has it
         name: str = "aesthetic",  # of the figures: eval/<name>_after
         batch_size: int = 64,  # pictures scored at once
-        dtype: Literal["float32", "bfloat16", "float16"] = "float32",  # of the CLIP's weights; the head is float32
+        dtype: Dtype = "float32",  # of the CLIP's weights; the head is float32
         device: str | None = None,  # null: where the run computes
     ) -> None:
         self.head, self.name = head, name

@@ -16,7 +16,7 @@ from src.models.fetch import loading
 from src.rewards.bertscore_maths import Sentences, bertscore, rescaled
 from src.rewards.captions import Captioner
 from src.rewards.needs import SENTENCES
-from src.rewards.weights import folder_of
+from src.rewards.weights import Dtype, folder_of
 
 
 class BertScoreReward:
@@ -35,7 +35,7 @@ class BertScoreReward:
         words: int = 64,  # tokens of a caption at most
         name: str = "bertscore",  # of the figures: eval/<name>_after
         batch_size: int = 16,  # pictures captioned and scored at once
-        dtype: Literal["float32", "bfloat16", "float16"] = "bfloat16",  # of the captioner; the scorer is float32
+        dtype: Dtype = "bfloat16",  # of the captioner; the scorer is float32
         device: str | None = None,  # null: where the run computes
     ) -> None:
         self.captioner, self.scorer, self.layer, self.baseline = captioner, scorer, layer, baseline

@@ -11,6 +11,7 @@ from torch.nn.functional import normalize
 
 from src.core.errors import UserError
 from src.rewards.clip_backends import ClipBackend, OpenClip, TransformersClip
+from src.rewards.weights import Dtype
 
 
 class ClipReward:
@@ -24,7 +25,7 @@ class ClipReward:
         backend: Literal["transformers", "open_clip"] = "transformers",
         arch: str = "ViT-H-14",  # open_clip's name of the architecture; only for a bare weights file
         batch_size: int = 64,  # pictures scored at once
-        dtype: Literal["float32", "bfloat16", "float16"] = "float32",  # of the weights; the cosine is float32
+        dtype: Dtype = "float32",  # of the weights; the cosine is float32
         device: str | None = None,  # null: where the run computes
     ) -> None:
         self.path, self.name, self.backend, self.arch = path, name, backend, arch

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
@@ -11,7 +9,7 @@ from torch.nn.functional import pad
 from src.rewards.clip import ClipReward
 from src.rewards.clip_backends import OpenClip
 from src.rewards.needs import HPS
-from src.rewards.weights import file_of
+from src.rewards.weights import Dtype, file_of
 
 
 class HpsReward(ClipReward):
@@ -24,7 +22,7 @@ class HpsReward(ClipReward):
         name: str = "hps",  # of the figures: eval/<name>_after
         arch: str = "ViT-H-14",  # open_clip's name of the architecture
         batch_size: int = 16,  # pictures scored at once
-        dtype: Literal["float32", "bfloat16", "float16"] = "float32",  # of the weights; the cosine is float32
+        dtype: Dtype = "float32",  # of the weights; the cosine is float32
         device: str | None = None,  # null: where the run computes
     ) -> None:
         super().__init__(path=path, name=name, backend="open_clip", arch=arch, batch_size=batch_size, dtype=dtype,

@@ -6,7 +6,6 @@ The authors' package does not import beside transformers 5; here the library's o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -15,7 +14,7 @@ from src.models.fetch import loading
 from src.rewards.blip_weights import build
 from src.rewards.needs import IMAGE_REWARD, WORD_PIECES
 from src.rewards.preprocess import Preprocess
-from src.rewards.weights import folder_of, linear_chain, state_of
+from src.rewards.weights import Dtype, folder_of, linear_chain, state_of
 
 MEAN, STD = 0.16717362830052426, 1.0333394966054072  # of the head's answers, published with the weights
 TOKENS = 35  # of a prompt, padding included
@@ -32,7 +31,7 @@ class ImageRewardReward:
         tokenizer: str,  # BERT's (uncased): folder or hub id
         name: str = "image_reward",  # of the figures: eval/<name>_after
         batch_size: int = 32,  # pictures scored at once
-        dtype: Literal["float32", "bfloat16", "float16"] = "float32",  # of BLIP's weights; the head is float32
+        dtype: Dtype = "float32",  # of BLIP's weights; the head is float32
         device: str | None = None,  # null: where the run computes
     ) -> None:
         self.path, self.tokenizer, self.name = path, tokenizer, name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -11,7 +10,7 @@ from torch import Tensor
 from src.rewards.clip import ClipReward
 from src.rewards.clip_backends import TransformersClip
 from src.rewards.needs import PICK_SCORE, PICK_SCORE_PROCESSOR
-from src.rewards.weights import folder_of
+from src.rewards.weights import Dtype, folder_of
 
 
 class PickScoreReward(ClipReward):
@@ -24,7 +23,7 @@ class PickScoreReward(ClipReward):
         processor: str,  # folder or hub id of tokenizer and image processor: those of the CLIP it was tuned from
         name: str = "pick_score",  # of the figures: eval/<name>_after
         batch_size: int = 16,  # pictures scored at once
-        dtype: Literal["float32", "bfloat16", "float16"] = "float32",  # of the weights; the cosine is float32
+        dtype: Dtype = "float32",  # of the weights; the cosine is float32
         device: str | None = None,  # null: where the run computes
     ) -> None:
         super().__init__(path=path, name=name, batch_size=batch_size, dtype=dtype, device=device)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,8 @@ from src.core.errors import UserError
 from src.core.places import local_path
 from src.models.fetch import loading, weights_folder
 from src.rewards.needs import Need
+
+Dtype = Literal["float32", "bfloat16", "float16"]  # of a reward's network
 
 
 def folder_of(path: str, need: Need) -> Path:

@@ -4,6 +4,7 @@ import ast
 from typing import Any
 
 from src.core.config import signature
+from src.core.config.source import TargetError
 
 
 def takes(cfg: dict[str, Any], name: str) -> bool:
@@ -23,5 +24,5 @@ def _known(cfg: dict[str, Any]) -> signature.Signature | None:
     target = (cfg.get("method") or {}).get("_target_")
     try:
         return signature.read(target) if isinstance(target, str) else None
-    except signature.TargetError:  # another check's
+    except TargetError:  # another check's
         return None

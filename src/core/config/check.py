@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from src.core.config import arguments, signature, trainer_rules
+from src.core.config.source import TargetError, locate
 from src.core.errors import Problems, UserError, describe, did_you_mean, subject
 from src.core.places import ROOT
 
@@ -115,7 +116,7 @@ def check_target(path: str, node: dict[str, Any], origin: Origin | None = None) 
         return [describe(f"{path}._target_={target}", f"must start with one of {', '.join(ALLOWED)}")]
     try:
         known = signature.read(target)
-    except signature.TargetError as error:
+    except TargetError as error:
         return [describe(f"{path}._target_={target}", str(error))]
     return [] if known is None else arguments.problems(path, node, known, origin)
 
@@ -139,8 +140,8 @@ def rule_files(cfg: dict[str, Any]) -> list[Path]:
     folders = [ROOT / "src" / part for part in PARTS]
     target = (cfg.get("method") or {}).get("_target_")
     if isinstance(target, str) and target.startswith(ALLOWED):
-        with contextlib.suppress(signature.TargetError):
-            folders.insert(0, signature.locate(target)[0].parent)
+        with contextlib.suppress(TargetError):
+            folders.insert(0, locate(target)[0].parent)
     return [folder / "check.py" for folder in folders if (folder / "check.py").is_file()]
 
 

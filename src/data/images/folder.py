@@ -3,12 +3,11 @@ one such folder, of which shares are held out."""
 
 from __future__ import annotations
 
-from typing import Literal
-
 from src.data.images.base import ImageData
 from src.data.images.folder_memory import FolderMemory
 from src.data.images.folder_options import FolderOptions
 from src.data.images.folder_stream import FolderStream
+from src.data.images.picture_files import OnUnreadable
 from src.data.images.rules import insist, option_problems
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -25,7 +24,7 @@ def image_folder(
     resize: int | None = None,  # pixels of the shorter side before the middle is cut out; null: 8/7 of size
     in_memory: bool = False,  # keep the scaled pictures on the device (3 * size^2 bytes each) instead of reading them
     workers: int | None = None,  # processes that read pictures; null: one for each core of its share, at most 8
-    on_unreadable: Literal["error", "skip"] = "error",  # skip: read all once at the start, leave out what is no picture
+    on_unreadable: OnUnreadable = "error",  # skip: read all once at the start, leave out what is no picture
     val_share: float = 0.0,  # of each class, held out of train for validation; 0: none
     test_share: float = 0.0,  # of each class, held out of train to test with; 0: none
     split_seed: int = 0,  # of the choice of those; not the run's seed

@@ -25,7 +25,7 @@ from src.methods.b2diffurl.loading import Loading
 from src.methods.b2diffurl.measures.base import Measure
 from src.methods.b2diffurl.objectives.base import Objective
 from src.methods.b2diffurl.sampling import Rollout, rollout
-from src.methods.b2diffurl.selection import RewardHistory
+from src.methods.b2diffurl.selection import Normaliser, RewardHistory, Rule
 from src.methods.b2diffurl.stage import SelectionOptions
 from src.methods.b2diffurl.update import Kept
 from src.methods.b2diffurl.updating import Updating
@@ -61,11 +61,11 @@ class B2DiffuRL(Loading, Comparing, Collecting, Updating, Evaluating, Describing
         eta: float,
         guidance_scale: float,
         guidance_rescale: float,
-        normaliser: Literal["prompt", "trunk", "global", "prompt_center", "trunk_center"],
+        normaliser: Normaliser,
         history: int,
         std_floor: float,
         min_count: int,
-        selection: Literal["reference", "all", "best_worst"],
+        selection: Rule,
         positive_threshold: float,
         negative_threshold: float,
         advantage_clip: float | None,

@@ -20,7 +20,7 @@ from src.methods.pskd.clock import Clock
 from src.methods.pskd.evaluating import Evaluating
 from src.methods.pskd.keeping import Keeping
 from src.methods.pskd.losses.base import Loss
-from src.methods.pskd.mixing import mixed
+from src.methods.pskd.mixing import Kind, mixed
 from src.methods.pskd.schedule import learning_rate, steps_of_epoch
 from src.methods.pskd.step import Context, Step
 from src.models import precision
@@ -50,7 +50,7 @@ class Classifier(Keeping, Evaluating, L.LightningModule):
         milestones: list[float],
         gamma: float,
         warmup_epochs: float,
-        mixing: Literal["none", "mixup", "cutmix"],
+        mixing: Kind,
         mixing_probability: float,
         mixing_concentration: float,
         ema_decay: float | None,

@@ -1,6 +1,7 @@
 """Annotations and signatures that are read as text."""
 
 import ast
+import importlib
 import inspect
 import os
 import typing
@@ -13,6 +14,7 @@ from lightning.fabric import connector
 
 from src.core.config import annotation, arguments, signature, trainer_rules
 from src.core.config.check import check, targets
+from src.core.config.source import TargetError
 from src.core.errors import Problems, UserError, nearest
 
 FITS = [
@@ -71,7 +73,7 @@ def test_signatures_read_from_source_equal_the_imported_ones(target, real):
      ("src.core.errors.Nothing", "has no Nothing"), ("torch", "is no package.module.Name")],
 )
 def test_targets_that_are_not_there(target, text):
-    with pytest.raises(signature.TargetError, match=text):
+    with pytest.raises(TargetError, match=text):
         signature.read(target)
 
 
@@ -138,3 +140,18 @@ def test_a_misspelt_word_of_a_list_is_answered_by_the_nearest():
     node = {"_target_": "src.methods.b2diffurl.module.B2DiffuRL", "_partial_": True, "selection": "refrence"}
     assert arguments.problems("method", node, known) == [
         "method.selection=refrence: must be one of reference, all, best_worst. Did you mean reference?"]
+
+
+@pytest.mark.parametrize(("target", "name"), [
+    ("src.methods.b2diffurl.module.B2DiffuRL", "normaliser"), ("src.methods.pskd.module.Classifier", "mixing"),
+    ("src.rewards.clip.ClipReward", "dtype"), ("src.methods.b2diffurl.objectives.ddpo.DDPO", "weighting")])
+def test_a_list_of_words_that_has_a_name_is_read_where_it_stands(target: str, name: str) -> None:
+    module, _, kind = target.rpartition(".")
+    hints = typing.get_type_hints(getattr(importlib.import_module(module), kind).__init__)
+    known = signature.read(target).arguments[name].annotation
+    assert annotation.words_of(known) == list(typing.get_args(hints[name]))
+
+
+def test_names_that_another_package_gives_to_types_stay_names():
+    known = signature.read("lightning.pytorch.trainer.trainer.Trainer").arguments["precision"].annotation
+    assert annotation.words_of(known) == [] and "_PRECISION_INPUT" in ast.unparse(known)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor
+
+from src.methods.b2diffurl.objectives.weighting import Weighting
 
 
 class Objective:
@@ -19,7 +19,7 @@ class Objective:
     needs_reference: bool = False  # its log-probabilities [B] come as a fifth argument
     couples: bool = False  # rows 2i and 2i + 1 are a trunk's winner and loser at the same step
     kl_weight: float = 0.0  # beta of the KL to the reference, which the update adds to the loss
-    weighting: Literal["none", "sigma"] = "none"  # of the steps, see weighting.py
+    weighting: Weighting = "none"  # of the steps, see weighting.py
 
 
 def ratio_statistics(log_ratio: Tensor, ratio: Tensor) -> dict[str, Tensor]:

@@ -3,12 +3,12 @@
 Yang et al., *Using Human Feedback to Fine-tune Diffusion Models without Any Reward Model*, arXiv 2311.13231.
 """
 
-from typing import Literal
 
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from src.methods.b2diffurl.objectives.base import Objective, joined, ratio_statistics, weighted
+from src.methods.b2diffurl.objectives.weighting import Weighting
 
 
 class D3PO(Objective):
@@ -23,7 +23,7 @@ class D3PO(Objective):
     couples = True
 
     def __init__(
-        self, *, beta: float = 0.1, kl_weight: float = 0.0, weighting: Literal["none", "sigma"] = "none"
+        self, *, beta: float = 0.1, kl_weight: float = 0.0, weighting: Weighting = "none"
     ) -> None:
         self.beta = beta
         self.kl_weight = kl_weight

@@ -3,12 +3,12 @@
 Black et al., *Training Diffusion Models with Reinforcement Learning*, arXiv 2305.13301; PPO: arXiv 1707.06347.
 """
 
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from src.methods.b2diffurl.objectives.base import Objective, ratio_statistics, weighted
+from src.methods.b2diffurl.objectives.weighting import Weighting
 
 
 class DDPO(Objective):
@@ -19,7 +19,7 @@ class DDPO(Objective):
     """
 
     def __init__(
-        self, *, clip_range: float = 0.1, kl_weight: float = 0.0, weighting: Literal["none", "sigma"] = "none"
+        self, *, clip_range: float = 0.1, kl_weight: float = 0.0, weighting: Weighting = "none"
     ) -> None:
         self.clip_range = clip_range
         self.kl_weight = kl_weight

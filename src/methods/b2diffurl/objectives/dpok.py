@@ -3,9 +3,9 @@
 Fan et al., *DPOK: Reinforcement Learning for Fine-tuning Text-to-Image Diffusion Models*, arXiv 2305.16381.
 """
 
-from typing import Literal
 
 from src.methods.b2diffurl.objectives.ddpo import DDPO
+from src.methods.b2diffurl.objectives.weighting import Weighting
 
 
 class DPOK(DDPO):
@@ -17,6 +17,6 @@ class DPOK(DDPO):
     """
 
     def __init__(
-        self, *, clip_range: float = 1e-4, kl_weight: float = 0.01, weighting: Literal["none", "sigma"] = "none"
+        self, *, clip_range: float = 1e-4, kl_weight: float = 0.01, weighting: Weighting = "none"
     ) -> None:
         super().__init__(clip_range=clip_range, kl_weight=kl_weight, weighting=weighting)

@@ -3,9 +3,9 @@
 Shao et al., *DeepSeekMath*, arXiv 2402.03300, eq. 3; for denoising steps: Liu et al., *Flow-GRPO*, arXiv 2505.05470.
 """
 
-from typing import Literal
 
 from src.methods.b2diffurl.objectives.ddpo import DDPO
+from src.methods.b2diffurl.objectives.weighting import Weighting
 
 
 class GRPO(DDPO):
@@ -17,6 +17,6 @@ class GRPO(DDPO):
     """
 
     def __init__(
-        self, *, clip_range: float = 1e-4, kl_weight: float = 0.04, weighting: Literal["none", "sigma"] = "none"
+        self, *, clip_range: float = 1e-4, kl_weight: float = 0.04, weighting: Weighting = "none"
     ) -> None:
         super().__init__(clip_range=clip_range, kl_weight=kl_weight, weighting=weighting)

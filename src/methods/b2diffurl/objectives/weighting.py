@@ -5,8 +5,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+Weighting = Literal["none", "sigma"]
 
-def step_weights(sigma: Tensor, weighting: Literal["none", "sigma"] = "none") -> Tensor:
+
+def step_weights(sigma: Tensor, weighting: Weighting = "none") -> Tensor:
     """Weights of the trained steps; their mean is 1, so the learning rate keeps its meaning as the interval grows.
 
     With x = mu_old + sigma z, the averaged log-probability's gradient is d log p / d mu = z / (sigma D) for D latent
