@@ -51,6 +51,7 @@ class Network:
         if isinstance(self.pretrained, str) and (file := Path(self.pretrained).expanduser()).is_file():
             load_file(module, file)
         self._check_logits(module, num_classes, channels, size)
+        self._check_processor(module)
         return module.to(memory_format=torch.channels_last)
 
     def export(self, folder: Path, module: nn.Module, *, classes: Sequence[str], mean: Sequence[float],
@@ -96,6 +97,18 @@ class Network:
             found = tuple(logits.shape[1:]) if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
             raise UserError(f"model.name={self.name}", f"it gives {found}, not {num_classes} logits a picture",
                             "choose another network, or other model.options")
+
+
+    def _check_processor(self, module: nn.Module) -> None:
+        """On processors with AVX2 but not AVX-512, the gradient of such a convolution writes beyond its memory: wrong
+        figures, a crash or a run that hangs (oneDNN's issue 6035)."""
+        if torch.backends.cpu.get_cpu_capability() != "AVX2" or torch.accelerator.is_available():
+            return
+        for name, layer in module.named_modules():
+            if isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1) != layer.stride and layer.in_channels < 8:
+                raise UserError(f"model.name={self.name} with {layer.in_channels} channels before {name}",
+                                "PyTorch cannot train a 1 x 1 convolution of fewer than 8 channels and stride 2 on "
+                                "this processor", "widen the network by model.options, or train it on a GPU")
 
 
 def register() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from src.models.classifiers.network import Network
 ROOT = Path(__file__).parents[3]
 TARGET = "src.models.classifiers.network.Network"
 FILES = [file for file in sorted((ROOT / "conf" / "model").glob("*.yaml")) if TARGET in file.read_text()]
-TINY = {"widths": [4, 4, 8], "depths": [1, 1, 1]}
+TINY = {"widths": [8, 8, 12], "depths": [1, 1, 1]}
 
 
 def tiny(**given) -> Network:
@@ -69,7 +70,7 @@ def test_building_does_not_touch_running_statistics() -> None:
 
 def test_identity_tells_architectures_apart_and_not_weights() -> None:
     assert Network(name="resnet50").identity() == Network(name="resnet50", pretrained=True).identity() == "resnet50"
-    assert tiny().identity() == "small_preact_resnet(depths=[1, 1, 1], widths=[4, 4, 8])"
+    assert tiny().identity() == "small_preact_resnet(depths=[1, 1, 1], widths=[8, 8, 12])"
 
 
 # --- what can be wrong -----------------------------------------------------------------------------------------------
@@ -132,3 +133,13 @@ def test_published_weights_without_a_network(monkeypatch: pytest.MonkeyPatch, tm
         Network(name="resnet18", pretrained=True).build(10, 3, 32)
     assert "hf download timm/resnet18.a1_in1k" in str(told.value)
     assert "model.pretrained=<folder>" in str(told.value)
+
+
+@pytest.mark.parametrize(("capability", "width", "refused"), [
+    ("AVX2", 4, True), ("AVX2", 8, False), ("AVX512", 4, False)])
+def test_what_a_processor_cannot_train_is_refused(capability: str, width: int, refused: bool, monkeypatch) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
+    network = Network(name="small_preact_resnet", options={"widths": [width, 8], "depths": [1, 1]})
+    with pytest.raises(UserError, match=r"4 channels before stages.1.0.shortcut") if refused else nullcontext():
+        network.build(5, 3, 32)

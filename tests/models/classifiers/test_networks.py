@@ -30,7 +30,7 @@ PUBLISHED = [
 ]
 # The same architectures at sizes that a test can run.
 SMALL = {
-    "cifar_preact_resnet18": {"widths": (4, 8, 8, 16)},
+    "cifar_preact_resnet18": {"widths": (8, 8, 8, 16)},
     "cifar_preact_resnet101": {"widths": (2, 2, 4, 4), "depths": (1, 2, 1, 1)},
     "small_preact_resnet": {},
     "cifar_densenet121": {"depths": (1, 2, 2, 1), "growth": 4},
