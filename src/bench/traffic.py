@@ -15,6 +15,7 @@ from typing import Any
 from unittest import mock
 
 import torch
+from peft.tuners.lora import Linear
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -23,6 +24,7 @@ from torch.utils._pytree import tree_iter
 
 from src.bench.unet_cases import BATCH, CONFIG, TOKENS, counted, sampling, unet
 from src.core.console import note
+from src.models.lora_linear import InPlaceLinear
 from src.models.norms import KINDS
 
 FREE = {"view", "_unsafe_view", "expand", "transpose", "t", "slice", "split", "permute", "unsqueeze", "squeeze",
@@ -75,8 +77,9 @@ def one_pass(query: Tensor, key: Tensor, value: Tensor, **_: Any) -> Tensor:
     return query + key[..., :1, :] + value[..., :1, :]
 
 
-def traffic(batch: int, *, norms: bool, casts: bool) -> Counter[str]:
-    """Bytes by operation of one call without gradients; `norms`, `casts`: as the project has them, or as they come."""
+def traffic(batch: int, *, norms: bool, casts: bool, adds: bool) -> Counter[str]:
+    """Bytes by operation of one call without gradients. `norms`, `casts`, `adds` of adapters: as the project has them,
+    or as they come."""
     network = unet(CONFIG, torch.bfloat16, torch.device("meta"))
     plain = {half: kind for kind, half in KINDS.items()}
     for module in network.modules():
@@ -84,6 +87,8 @@ def traffic(batch: int, *, norms: bool, casts: bool) -> Counter[str]:
             module.__class__ = plain[type(module)]
         if isinstance(module, BaseTunerLayer):
             module.cast_input_dtype_enabled = not casts
+        if not adds and type(module) is InPlaceLinear:
+            module.__class__ = Linear
     with FakeTensorMode(), mock.patch("torch.nn.functional.scaled_dot_product_attention", one_pass):
         on_shapes(network)
         latents = torch.empty(batch, 4, 64, 64, dtype=torch.bfloat16, device=CUDA)
@@ -104,10 +109,12 @@ def main() -> None:
     note(f"SD 1.x UNet with LoRA, bfloat16, {options.batch} rows, no gradient: {flops / 1e12:.1f} TFLOP\n")
     note("| | GB moved | ms to move them | ms to compute | utilisation, if nothing overlaps |")
     note("|---|---|---|---|---|")
-    ways = {"autocast and peft as they come": (False, False), "norms in half precision": (True, False),
-            "and no input cast to float32 for LoRA": (True, True)}
-    for name, (norms, casts) in ways.items():
-        moved = sum(traffic(options.batch, norms=norms, casts=casts).values())
+    ways = {"autocast and peft as they come": (False, False, False),
+            "norms in half precision": (True, False, False),
+            "and no input cast to float32 for LoRA": (True, True, False),
+            "and LoRA's product added in place": (True, True, True)}
+    for name, (norms, casts, adds) in ways.items():
+        moved = sum(traffic(options.batch, norms=norms, casts=casts, adds=adds).values())
         move, compute = moved / options.bandwidth / 1e12, flops / options.tflops / 1e12
         note(f"| {name} | {moved / 1e9:.0f} | {1e3 * move:.0f} | {1e3 * compute:.0f} "
              f"| {100 * flops / (move + compute) / options.peak / 1e12:.0f} % |")

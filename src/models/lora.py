@@ -22,6 +22,8 @@ def add_lora(unet: nn.Module, rank: int, alpha: float | None, targets: Sequence[
     from peft import LoraConfig
     from peft.tuners.tuners_utils import BaseTunerLayer
 
+    from src.models.lora_linear import add_in_place
+
     _check_targets(unet, targets)
     unet.add_adapter(LoraConfig(r=rank, lora_alpha=rank if alpha is None else alpha, target_modules=list(targets),
                                 lora_dropout=0.0, init_lora_weights=True))
@@ -31,6 +33,7 @@ def add_lora(unet: nn.Module, rank: int, alpha: float | None, targets: Sequence[
     for module in unet.modules():
         if isinstance(module, BaseTunerLayer):  # else peft makes each input float32, for autocast to make it half again
             module.cast_input_dtype_enabled = False
+    add_in_place(unet)
 
 
 def _check_targets(unet: nn.Module, targets: Sequence[str]) -> None:
