@@ -180,6 +180,7 @@ def test_zero_terminal_snr_works_for_v_prediction():
         ({}, 10, 1.5, "eta=1.5"),
         ({}, 10, -0.1, "eta=-0.1"),
         ({"timestep_spacing": "trailing"}, 61, 1.0, "not a chain"),  # diffusers' list has 62 entries and ends with -1
+        ({}, 1000, 1.0, "from 1000 to 1, is not a chain"),  # the offset of 1 leads beyond the last timestep, 999
         ({"rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}, 10, 1.0, "zero_snr"),
     ],
 )

@@ -26,6 +26,8 @@ def test_linear_is_the_references_formula():
         (3, {"shape": "linear", "start": 7, "end": 7}, [7, 7, 7]),
         (6, {"shape": "stepped", "values": [5, 10, 20]}, [5, 5, 10, 10, 20, 20]),
         (5, {"shape": "stepped", "values": [5, 10]}, [5, 5, 5, 10, 10]),
+        (2, {"shape": "stepped", "values": [5, 10]}, [5, 10]),
+        (3, {"shape": "list", "values": [4, 2, 9]}, [4, 2, 9]),
         (3, {"shape": "list", "values": [4, 2, 9, 1]}, [4, 2, 9]),
     ],
 )
