@@ -133,6 +133,15 @@ def test_nearly_equal_rewards_are_not_blown_up():
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_the_floor_is_a_share_of_the_std_of_the_whole_window(kind):
+    rewards, prompts, trunks = stage()
+    history = past(3)
+    z, guarded = normalise(rewards, prompts, trunks, history, kind=kind, std_floor=2.0)
+    torch.testing.assert_close(z, slow_normalise(rewards, prompts, trunks, history, kind, 2.0))
+    assert guarded == {"single": 0, "floored": len(rewards)}
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("value", [0.0, 0.3, -7.0])
 def test_equal_rewards_give_zero_and_no_nan(kind, value):
     rewards = torch.full((6,), value)
@@ -151,7 +160,8 @@ def test_trap_10_rewards_that_are_not_finite_are_refused(value):
 
 
 def test_history_survives_a_checkpoint_exactly():
-    history, restored = past(5, window=3), RewardHistory(3)
+    history, restored = past(2, window=4), RewardHistory(4)
+    history.add(torch.tensor([1, 2]), torch.tensor([0.1, 0.2], dtype=torch.float64))  # not exact in float32
     restored.add(torch.tensor([1]), torch.tensor([9.0]))
     restored.load_state_dict(json.loads(json.dumps(history.state_dict())))
     rewards, prompts, trunks = stage()
