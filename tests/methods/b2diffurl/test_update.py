@@ -29,6 +29,14 @@ def test_micro_batches_cover_every_pair_once_and_have_one_shape(micro_batch: int
     assert found == [(sample, step) for sample in samples.tolist() for step in range(3)]
 
 
+@pytest.mark.parametrize("own", range(5))
+def test_every_process_makes_as_many_micro_batches_as_the_busiest(own: int) -> None:
+    """Four samples of 3 steps are 12 pairs: three micro-batches of 5."""
+    found = list(pairs_of(torch.arange(own), 3, 5, most=4))
+    assert len(found) == 3 and sum(pairs.real for pairs in found) == 3 * own
+    assert all(len(pairs.sample) == (5 if pairs.real else 0) for pairs in found)
+
+
 def test_each_inner_epoch_takes_every_sample_once_in_an_order_of_its_own() -> None:
     key = {"inner_epochs": 3, "samples_per_update": 8, "seed": 1, "stage": 2}
     plan = updates(20, **key)
@@ -38,6 +46,7 @@ def test_each_inner_epoch_takes_every_sample_once_in_an_order_of_its_own() -> No
     assert len({tuple(order) for order in orders}) == 3
     assert torch.equal(torch.cat(updates(20, **key)), torch.cat(plan))
     assert not torch.equal(torch.cat(updates(20, **key | {"stage": 3})), torch.cat(plan))
+    assert not torch.equal(torch.cat(updates(20, **key | {"seed": 2})), torch.cat(plan))
     assert not any(len(part) for part in updates(0, **key))
 
 
