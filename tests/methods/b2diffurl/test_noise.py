@@ -59,6 +59,15 @@ def test_every_part_of_the_key_gives_independent_noise():
     assert correlation.abs().max() < 5 / math.sqrt(20_000)
 
 
+def test_the_same_key_gives_unrelated_numbers_for_each_purpose():
+    """One counter (0, 0, 0, 0): an initial noise's first word, the first integer and the first key of an order."""
+    key = {"seed": 3, "stage": 0}
+    integers = keyed_uniform_int(2**31, 50, **key)
+    assert not torch.equal(keyed_permutation(50, **key), integers.argsort())
+    first = draw(slots=(0,), branches=(-1,), step=-1, seed=3, shape=(4,))[0, :2]  # Box and Muller: r^2 = -2 ln u
+    assert (-first.square().sum() / 2).exp().item() != pytest.approx(integers[0].item() / 2**31, rel=1e-3)
+
+
 def test_neighbouring_elements_are_independent():
     row = draw(shape=(40_000,)).flatten()
     for lag in (1, 2, 3, 4, 8):
