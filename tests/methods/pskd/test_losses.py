@@ -42,10 +42,12 @@ def test_smoothing_of_a_mixed_picture(problem: Problem) -> None:
 
 @pytest.mark.parametrize("epoch", range(EPOCHS))
 def test_scaled_cross_entropy_is_pskd_without_its_soft_part(problem: Problem, epoch: int) -> None:
-    losses, logits = of(ScaledCrossEntropy(alpha=0.8), problem, epoch=epoch)
+    loss = ScaledCrossEntropy(alpha=0.8)
+    losses, logits = of(loss, problem, epoch=epoch)
     labels = next(problem.steps(epoch)).labels
     weight = 1 - 0.8 * (epoch + 1) / EPOCHS
     torch.testing.assert_close(losses, weight * F.cross_entropy(logits, labels, reduction="none"))
+    assert loss.end_epoch() == {"pskd/alpha": pytest.approx(1 - weight)}
 
 
 def test_cskd_draws_two_pictures_of_a_class_together(problem: Problem) -> None:

@@ -11,7 +11,7 @@ from src.methods.pskd.losses.pskd import PSKD
 from src.methods.pskd.memory import exchange, make
 from src.methods.pskd.mixing import Mix
 from src.methods.pskd.rows import DenseRows, MixedRows, TopRows
-from tests.methods.pskd.conftest import CLASSES, SAMPLES, Problem
+from tests.methods.pskd.conftest import BATCH, CLASSES, SAMPLES, Problem
 
 ROWS = ("table", "sharded", "memmap", "topk")
 
@@ -76,6 +76,47 @@ def test_a_nan_row_is_refused_and_reported(problem: Problem, kind: str, capsys) 
         for row, values in zip(step.index.tolist(), rows, strict=True):
             expected = torch.eye(CLASSES)[problem.labels[row]] if row == broken else torch.full((CLASSES,), 1 / CLASSES)
             torch.testing.assert_close(values, expected, atol=1e-3, rtol=0)
+    assert memory.end_epoch()["memory/refused_rows"] == 0
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_a_row_that_is_not_visited_in_an_epoch_stays_as_it_was(problem: Problem, kind: str) -> None:
+    memory, even = opened(problem, kind), torch.full((BATCH, CLASSES), 1 / CLASSES)
+    for step in problem.steps(0):
+        memory.write(step, even[: step.real], memory.read(step))
+    memory.end_epoch()
+    memory.begin_epoch(1)
+    first, *others = problem.steps(1)
+    memory.write(first, torch.eye(CLASSES)[torch.full((BATCH,), 2)], memory.read(first))
+    memory.end_epoch()
+    memory.begin_epoch(2)
+    left = {row for step in others for row in step.index.tolist()}
+    for step in problem.steps(2):
+        for row, values in zip(step.index.tolist(), dense(memory, step), strict=True):
+            expected = even[0] if row in left else torch.eye(CLASSES)[2]
+            torch.testing.assert_close(values, expected, atol=1e-3, rtol=0)
+
+
+def test_the_rest_that_topk_leaves_out_is_the_mean_over_an_epochs_real_rows(problem: Problem) -> None:
+    memory = opened(problem, "topk")
+    even, certain = torch.full((BATCH, CLASSES), 1 / CLASSES), torch.eye(CLASSES)[torch.zeros(BATCH, dtype=torch.long)]
+    for epoch, probs, rest in ((0, even, 0.4), (1, certain, 0.0)):
+        memory.begin_epoch(epoch)
+        padded = replace(next(problem.steps(epoch)), real=6)
+        memory.write(padded, probs, memory.read(padded))
+        assert memory.end_epoch()["memory/rest"] == pytest.approx(rest, abs=1e-6)
+
+
+def test_the_age_is_that_of_the_rows_that_are_trained_on(problem: Problem) -> None:
+    """The others, held out to validate with, are never written."""
+    context = replace(problem.context, candidates=next(problem.steps(0)).index)
+    memory = make("table", top=3)
+    memory.open(context)
+    memory.begin_epoch(0)
+    step = next(problem.steps(0))
+    memory.write(step, torch.full((BATCH, CLASSES), 1 / CLASSES), memory.read(step))
+    figures = memory.end_epoch()
+    assert figures["memory/row_age_mean"] == figures["memory/row_age_max"] == 0
 
 
 def test_age_counts_epochs_since_a_row_was_written(problem: Problem) -> None:
