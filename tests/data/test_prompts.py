@@ -30,7 +30,8 @@ def test_text_file(tmp_path: Path) -> None:
 
 
 def test_json_list(tmp_path: Path) -> None:
-    assert PromptSet(train=file(tmp_path, json.dumps(["a cat", "a dog"]), "p.json")).train == ["a cat", "a dog"]
+    given = ["a cat", "the dog", "a bird"]  # in their own order: a prompt's number decides its noise
+    assert PromptSet(train=file(tmp_path, json.dumps(given), "p.json")).train == given
 
 
 @pytest.mark.parametrize(("name", "content", "told"), [

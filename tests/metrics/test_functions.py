@@ -111,6 +111,9 @@ def test_confidence_of_exactly_0_and_1_and_every_end() -> None:
     ends = torch.tensor([k / 10 for k in range(11)])  # 0, then the upper end of each bin
     bars = f.reliability_bins(ends, torch.ones(11), 10)
     assert bars.count.tolist() == [2, 1, 1, 1, 1, 1, 1, 1, 1, 1]
+    for bins in (10, 15):  # the next larger number is beyond the end
+        beyond = torch.nextafter(torch.tensor([k / bins for k in range(1, bins)]), torch.ones(()))
+        assert f.reliability_bins(beyond, torch.ones(bins - 1), bins).count.tolist() == [0] + [1] * (bins - 1)
     assert f.ece(torch.ones(5), torch.ones(5), 10).item() == 0
     assert f.ece(torch.ones(5), torch.zeros(5), 10).item() == 100
     assert f.ece(torch.zeros(5), torch.zeros(5), 15).item() == 0

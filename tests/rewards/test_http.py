@@ -86,6 +86,23 @@ def test_a_failure_is_tried_again_and_then_told(tmp_path: Path) -> None:
             checked_scores(client, IMAGES, PROMPTS, tmp_path)
 
 
+@pytest.mark.parametrize("surplus", [-1, 1])
+def test_an_answer_with_another_number_of_scores_is_refused(monkeypatch: pytest.MonkeyPatch, surplus: int) -> None:
+    client = HttpReward(url="http://there:1")
+    monkeypatch.setattr(client, "_ask", lambda request: {"scores": [0.5] * (len(IMAGES) + surplus)})
+    with pytest.raises(ValueError, match="gave no 5 scores"):
+        client(IMAGES, PROMPTS)
+
+
+def test_each_pause_is_twice_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(http.time, "sleep", pauses.append)
+    monkeypatch.setattr(http, "urlopen", lambda *_, **__: (_ for _ in ()).throw(OSError("no route")))
+    with pytest.raises(UserError, match="no answer after 4 tries"):
+        HttpReward(url="http://there:1", retries=3).load("cpu")
+    assert pauses == pytest.approx([0.01, 0.02, 0.04])
+
+
 def test_a_server_that_is_gone(tmp_path: Path) -> None:
     with serving(JpegReward(want="large", name="jpeg")) as url:
         client = HttpReward(url=url, retries=1, timeout=5).load("cpu")

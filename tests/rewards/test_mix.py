@@ -49,6 +49,11 @@ def test_weights_means_and_deviations(tmp_path: Path) -> None:
     assert checked_details(Fixed(4, 5, 6), IMAGES, PROMPTS, tmp_path)["fixed"].tolist() == [4, 5, 6]
 
 
+def test_the_parts_go_to_the_mixs_own_device_where_it_has_one() -> None:
+    mix = MixReward(parts={"one": 1.0}, rewards={"one": Fixed(1, 2, 3)}, device="meta").load("cpu")
+    assert mix.rewards["one"].device == "meta"
+
+
 @pytest.mark.parametrize(("scores", "told"), [((1.0, float("nan"), 2.0), "two gave a score that is not finite"),
                                               ((1.0, 2.0), r"two gave \(2,\) for 3 pictures")])
 def test_the_part_that_fails_is_named(scores, told: str, tmp_path: Path) -> None:
