@@ -51,7 +51,7 @@ def test_grids_are_not_ranked_on_the_test_set_where_there_are_held_out_pictures(
 
 
 def test_copies_of_a_run_count_once_and_are_told(tmp_path: Path) -> None:
-    for name, seed, value in (("a", 0, 1.0), ("b", 0, 1.0), ("c", 0, 1.0), ("d", 1, 3.0)):
+    for name, seed, value in (("a", 0, 7.0), ("b", 0, 7.0), ("c", 0, 1.0), ("d", 1, 3.0)):  # the last copy counts
         add_run(tmp_path / name, seed, {"test/nll": value})
         (tmp_path / name / "overrides.txt").write_text(f"seed={seed}\n")
     found = rows.read(tmp_path)
@@ -59,6 +59,17 @@ def test_copies_of_a_run_count_once_and_are_told(tmp_path: Path) -> None:
     assert ranked[0].objective == pytest.approx((2, 2.0, 2**0.5))
     assert "2 repeated runs of a seed are not counted" in ranking.remark(found, ranked)
     assert ranked[0].finished == 4
+
+
+def test_settings_are_ranked_by_their_means_and_paired_with_the_best(tmp_path: Path) -> None:
+    for lr, values in {"1": (5.0, 7.0), "2": (1.0, 2.0), "3": (None,)}.items():
+        for seed, value in enumerate(values):
+            add_run(tmp_path / f"{lr}_{seed}", seed, {"test/nll": value}, lr=lr)
+    add_run(tmp_path / "1_again", 0, {"test/nll": None}, lr="1")  # no copy: it has no figure
+    ranked = ranking.rank(rows.read(tmp_path, "test/nll"))
+    assert [one.rows[0].values["lr"] for one in ranked] == ["2", "1", "3"]
+    assert [one.to_best and one.to_best[:3] for one in ranked] == [None, (2, 4.5, pytest.approx(0.5**0.5)), None]
+    assert [one.copies for one in ranked] == [0, 0, 0]
 
 
 @pytest.mark.parametrize("value", [None, float("nan"), "missing"])
