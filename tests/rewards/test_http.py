@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
 import signal
@@ -143,6 +144,21 @@ def test_what_the_server_refuses() -> None:
         client = HttpReward(url=f"{url}/", retries=3).load("cpu")
         with pytest.raises(UserError, match=r"400.*no pictures"):
             client._ask(http.Request(f"{url}/score", data=b"rubbish", method="POST"))
+
+
+@pytest.mark.parametrize(("code", "tries"), [(400, 1), (404, 1), (500, 3), (503, 3)])
+def test_only_a_failure_of_the_servers_own_is_tried_again(monkeypatch: pytest.MonkeyPatch, code: int, tries: int
+                                                          ) -> None:
+    asked = []
+
+    def answer(request, timeout):
+        asked.append(request)
+        raise http.HTTPError(request.full_url, code, "no", None, io.BytesIO())
+
+    monkeypatch.setattr(http, "urlopen", answer)
+    with pytest.raises(UserError, match=f"the server answered {code}"):
+        HttpReward(url="http://there:1", retries=2).load("cpu")
+    assert len(asked) == tries
 
 
 def test_the_command_line_is_checked() -> None:

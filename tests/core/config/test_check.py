@@ -13,7 +13,7 @@ import torch.optim
 from lightning.fabric import connector
 
 from src.core.config import annotation, arguments, signature, trainer_rules
-from src.core.config.check import check, targets
+from src.core.config.check import check, run_level, targets
 from src.core.config.source import TargetError
 from src.core.errors import Problems, UserError, nearest
 
@@ -80,6 +80,15 @@ def test_targets_that_are_not_there(target, text):
 def configuration(**method: object) -> dict:
     return {"seed": 0, "mode": "train", "name": None, "output_dir": "outputs", "run_dir": None, "resume": None,
             "ckpt": None, "prompts": None, "method": {"_target_": "tests.core.toy.Toy", **method}}
+
+
+@pytest.mark.parametrize(("key", "fine", "wrong"), [
+    ("seed", [0, 2**32 - 1], [-1, 2**32, True, 1.0]), ("jobs", [1, "auto"], [0, "many"]), ("mode", ["eval"], ["evl"]),
+])
+def test_which_values_the_keys_of_a_run_take(key, fine, wrong):
+    whole = configuration() | dict.fromkeys(("card_gb", "jobs", "sweep_dir", "optimized_metric", "optimized_direction"))
+    rows = [run_level({**whole, key: value}) for value in fine + wrong]
+    assert [len(row) for row in rows] == [0] * len(fine) + [1] * len(wrong)
 
 
 def test_rules_of_a_method_are_asked_and_join_the_list(tmp_path, monkeypatch):
