@@ -61,6 +61,13 @@ def test_small_gradients_are_those_of_float32(make) -> None:
     assert seen.found.norm().item() == pytest.approx(seen.expected.norm().item(), rel=0.01)
 
 
+def test_the_norm_that_is_clipped_is_the_gradients_own(make) -> None:
+    seen = Gradients()
+    figures = fit(make(dtype="float16", replay="auto", samples_per_update=64, grad_clip=1e-4), seen)
+    assert figures["policy/grad_norm"] == pytest.approx(seen.expected.norm().item(), rel=0.01)
+    assert figures["policy/grad_norm"] > 1e-3 and seen.found.norm().item() == pytest.approx(1e-4, rel=0.01)
+
+
 def test_without_a_scale_most_of_them_are_lost(make, monkeypatch) -> None:
     """What the test above would not see if its gradients were not small."""
     module, seen = _small(make), Gradients()

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 import torch
+from diffusers import DDIMScheduler
 
+from src.methods.b2diffurl.ddim import Ddim
 from src.methods.b2diffurl.preference import couples
+from src.methods.b2diffurl.reference import with_reference
 from src.methods.b2diffurl.selection import select
-from src.methods.b2diffurl.update import pairs_of, updates
+from src.methods.b2diffurl.update import Kept, pairs_of, replayed, updates
 
 ALL = torch.arange(8)
 Z = torch.tensor([0.1, 2.0, -1.0, 0.6, -0.2, -0.9, 0.7, 0.7], dtype=torch.float64)
@@ -47,6 +52,20 @@ def test_winner_and_loser_meet_at_every_step_in_one_micro_batch(micro_batch: int
         assert (winner + 1 == loser).all()
         found += zip(pairs.sample[: pairs.real].tolist(), pairs.step[: pairs.real].tolist(), strict=True)
     assert found == [(first + k, step) for first in (6, 2, 0) for step in range(3) for k in (0, 1)]
+
+
+def test_couples_stay_side_by_side_in_a_replay_and_before_the_reference() -> None:
+    ddim = Ddim.from_scheduler(DDIMScheduler(set_alpha_to_one=False, steps_offset=1, clip_sample=False), 3)
+    kept = Kept(torch.zeros(4, 4, 1, 1, 1), torch.zeros(4, 3), torch.zeros(4), torch.arange(4), torch.arange(3), 2)
+    seen: list[list[int]] = []
+
+    def denoise(latents, step, prompt_index):
+        seen.append(prompt_index.tolist())
+        return latents
+
+    replayed(denoise, ddim, kept, [torch.tensor([2, 3, 0, 1])], 4)
+    with_reference(nullcontext(), denoise, ddim, kept, [torch.tensor([2, 3, 0, 1])], 4, means=False)
+    assert seen == [[2, 3, 2, 3], [2, 3, 0, 1], [0, 1, 0, 1]] * 2
 
 
 def test_updates_keep_couples_together_and_size_counts_samples() -> None:
