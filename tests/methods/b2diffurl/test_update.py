@@ -230,6 +230,23 @@ def test_trap_7_the_gradient_does_not_depend_on_the_micro_batch(make) -> None:
         close(other, found[0])
 
 
+def test_the_last_micro_batch_of_each_update_is_announced(make, monkeypatch) -> None:
+    module, told = make(), []  # two updates of 3 samples x 3 steps
+    monkeypatch.setattr(module.model, "ends_update", told.append)
+    fit(module)
+    assert told == [False, False, True] * 2
+
+
+def test_the_gradients_of_ranks_that_share_an_update_add_up(make, monkeypatch) -> None:
+    found = {}
+    for name, part in {"both": slice(None), "first": slice(0, 2), "second": slice(2, None)}.items():
+        module, watch = make(samples_per_update=64), Watch()
+        monkeypatch.setattr(module, "own", lambda samples, own=module.own, part=part: own(samples)[part])
+        fit(module, watch)
+        (found[name],) = watch.gradients
+    close([[one + other for one, other in zip(found["first"], found["second"], strict=True)]], [found["both"]])
+
+
 @pytest.mark.parametrize("grad_clip", [None, 1e-3])
 def test_the_norm_of_the_gradient_is_clipped_and_logged_before_clipping(make, grad_clip) -> None:
     watch = Watch()
