@@ -8,6 +8,7 @@ import torch
 
 from src.core.errors import UserError
 from src.methods.b2diffurl.selection import RewardHistory, advantages, normalise, reward_variance, select
+from src.methods.b2diffurl.stage import SelectionOptions, choose, draw_prompts
 
 KINDS = ["prompt", "trunk", "global", "prompt_center", "trunk_center"]
 
@@ -249,4 +250,24 @@ def test_reward_variance_adds_up_to_the_whole():
     assert parts["within"] + parts["between"] == pytest.approx(rewards.double().var(correction=0).item())
     assert parts["within"] == pytest.approx(sum(population_std(f) ** 2 for f in rewards.view(12, 5).tolist()) / 12)
     assert parts["zero_std"] == pytest.approx(1 / 12)
+    assert reward_variance(torch.zeros(60), trunks) == {"within": 0, "between": 0, "zero_std": 1}
     assert reward_variance(rewards, torch.arange(60)) | {"between": 0} == {"within": 0, "between": 0, "zero_std": 1}
+
+
+def test_a_stage_is_judged_with_the_earlier_ones_and_then_joins_them():
+    rewards, prompts, trunks = stage()
+    history, options = past(2), SelectionOptions("prompt", 0.05, 1, "all", 0.5, -0.5, None, 1.0, 1.0)
+    chosen, found, figures = choose(prompts, trunks, rewards, history, options)
+    assert chosen.tolist() == list(range(60))
+    torch.testing.assert_close(found, slow_normalise(rewards, prompts, trunks, past(2), "prompt", 0.05).float())
+    assert figures["reward/mean"] == pytest.approx(rewards.mean().item())
+    assert figures["reward/std"] == pytest.approx(population_std(rewards.tolist()))
+    assert len(history.stages) == 3 and torch.equal(history.stages[-1][1], rewards.double())
+
+
+def test_every_stage_and_seed_draws_prompts_of_its_own():
+    drawn, slots = draw_prompts(200, 10, seed=1, stage=2)
+    assert slots.tolist() == list(range(200)) and set(drawn.tolist()) == set(range(10))
+    assert torch.equal(drawn, draw_prompts(200, 10, seed=1, stage=2)[0])
+    for other in ({"seed": 1, "stage": 3}, {"seed": 2, "stage": 2}):
+        assert not torch.equal(drawn, draw_prompts(200, 10, **other)[0])
