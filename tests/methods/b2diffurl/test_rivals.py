@@ -112,6 +112,7 @@ def test_d3po_by_hand(beta, weight) -> None:
     pull = [2 * beta * s / (1 + math.exp(margin)) for s, margin in zip(scale, margins, strict=True)]
     assert new.grad.tolist() == pytest.approx([-pull[0], pull[0], -pull[1], pull[1]])
     assert figures["policy/preference_accuracy"] == 0.5
+    assert figures["policy/ratio_max_dev"] == figures["policy/approx_kl"] == 0  # compared with the rollout
     assert figures["policy/preference_margin"].item() == pytest.approx(sum(margins) / 2)
 
 

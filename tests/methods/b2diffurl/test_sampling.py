@@ -95,6 +95,20 @@ def test_evaluations_are_counted_and_follow_the_formula(interval, branches, max_
     assert denoise.largest <= (max_batch or 3 * branches)
 
 
+@pytest.mark.parametrize("own", [1, 2, 3])
+def test_every_process_calls_the_network_as_often_as_the_busiest(own):
+    """Of three trunks two at a time: two calls a step, then five for their nine branches."""
+    network, calls = Denoiser(), []
+
+    def denoise(latents, *told):
+        calls.append(len(latents))
+        return network(latents, *told)
+
+    found = sample(range(own), denoise=denoise, interval=2, max_batch=2, most=3)
+    assert len(calls) == (STEPS - 2) * 2 + 2 * 5
+    assert torch.equal(found.latents, sample(range(own), interval=2, max_batch=2).latents)
+
+
 def test_siblings_share_the_trunk_and_nothing_after_it():
     result = sample(interval=2)
     families = result.trajectory.unflatten(0, (3, 3))  # [trunks, branches, states, C, H, W]
