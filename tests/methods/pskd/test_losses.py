@@ -98,7 +98,7 @@ def test_tfkd_with_an_earlier_network(problem: Problem) -> None:
     distance = F.kl_div((logits / 3).log_softmax(1), (teacher(step.images) / 3).softmax(1), reduction="none").sum(1)
     expected = 0.1 * F.cross_entropy(logits, step.labels, reduction="none") + 0.9 * 9 * distance
     torch.testing.assert_close(losses, expected)
-    assert not any(item.requires_grad for item in loss.net.parameters())
+    assert not loss.net.training and not any(item.requires_grad for item in loss.net.parameters())
 
 
 def test_the_latest_teacher_is_looked_for_where_runs_are(problem: Problem) -> None:

@@ -135,6 +135,18 @@ def test_age_counts_epochs_since_a_row_was_written(problem: Problem) -> None:
 
 
 @pytest.mark.parametrize("kind", ROWS)
+def test_a_resumed_memory_knows_how_old_its_rows_are(problem: Problem, kind: str) -> None:
+    memory, resumed = opened(problem, kind), make(kind, top=3)
+    step = next(problem.steps(0))
+    memory.write(step, torch.full((BATCH, CLASSES), 1 / CLASSES), memory.read(step))
+    memory.end_epoch()
+    resumed.open(problem.context)
+    resumed.load_state_dict(memory.state_dict())
+    assert resumed.written.nonzero().squeeze(1).tolist() == sorted(set(range(SAMPLES)) - set(step.index.tolist()))
+    assert torch.equal(resumed.written, memory.written)
+
+
+@pytest.mark.parametrize("kind", ROWS)
 def test_a_mixed_batch_reads_both_rows_and_writes_none(problem: Problem, kind: str) -> None:
     loss = PSKD(alpha=0.8, memory=kind, top=3)
     loss.begin(problem.context)

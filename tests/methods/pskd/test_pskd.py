@@ -159,6 +159,14 @@ def test_the_gradient_factor_is_the_gradients_ratio(problem: Problem) -> None:
     assert loss.end_epoch()["pskd/gradient_factor_all"] == pytest.approx(own / plain, rel=2e-3)
 
 
+def test_a_fresh_loss_has_the_same_options_and_a_memory_of_its_own() -> None:
+    loss = PSKD(alpha=0.7, memory="topk", top=3, smoothing=0.1)
+    fresh = loss.fresh()
+    for name in ("alpha", "kind", "top", "smoothing"):
+        assert getattr(fresh, name) == getattr(loss, name)
+    assert fresh.memory is not loss.memory and fresh.memory.top == 3
+
+
 def test_alpha_comes_from_the_epoch_and_is_a_tensor_in_one_place(problem: Problem) -> None:
     loss = PSKD(alpha=0.8, memory="table")
     loss.begin(problem.context)
