@@ -13,6 +13,8 @@ from safetensors.torch import load_file
 
 from src.core import states
 from src.methods.b2diffurl.evaluating import Evaluating
+from src.methods.b2diffurl.protocol import grid
+from src.methods.b2diffurl.protocol.outcome import Store
 from tests.methods.b2diffurl.conftest import Runner, summary
 
 HEAD = ["run", "state", "stage", "prompts", "cost/reward_queries"]
@@ -138,6 +140,21 @@ def test_what_cannot_be_compared_is_told_early(runner, trained, clip_folder, cap
     assert runner("mode=protocol", f"run_dir={folder}", *given) == 2
     said = capsys.readouterr().err
     assert told in said and "Traceback" not in said and not folder.exists()
+
+
+@pytest.mark.parametrize(("change", "same"), [
+    ({"steps": 5}, False), ({"eta": 0.5}, False), ({"guidance_scale": 2.0}, False), ({"guidance_rescale": 0.5}, False),
+    ({"eval_prompts": 1}, False), ({"eval_images": 3}, False), ({"dtype": "bfloat16"}, False), ({"lr": 1.0}, True),
+    ({"rollout_batch": 1}, True)])
+def test_figures_are_found_again_for_equal_settings_alone(make, change: dict[str, Any], same: bool) -> None:
+    """What shapes pictures or figures counts, what shapes training does not."""
+    assert (Store(make(**change).settings, []).folder == Store(make().settings, []).folder) == same
+
+
+def test_of_many_states_evenly_spread_ones_are_shown_the_first_and_the_last_among_them() -> None:
+    assert grid._spread(list(range(9)), 10) == list(range(9))
+    shown = grid._spread(list(range(28)), 10)
+    assert shown == list(range(0, 28, 3))
 
 
 def test_kl_of_a_whole_unet_is_measured_by_exchanging_its_weights(loaded) -> None:
