@@ -59,6 +59,12 @@ def test_sizes_that_do_not_fit_are_refused_with_what_to_lower(overrides: list[st
     assert len(told) == bool(words) and all(word in told[0] for word in words)
 
 
+def test_a_twentieth_of_the_card_stays_free() -> None:
+    cfg = composed("model=sd15", "memory=12gb")
+    assert problems(cfg | {"card_gb": gigabytes(cfg) / 0.949}) == []
+    assert len(problems(cfg | {"card_gb": gigabytes(cfg) / 0.951})) == 1
+
+
 def test_the_command_line_wins_over_a_preset_and_a_preset_over_the_model() -> None:
     cfg = composed("memory=12gb", "model=sd15", "method.micro_batch=3")
     assert cfg["method"]["micro_batch"] == 3 and cfg["model"]["gradient_checkpointing"]

@@ -94,6 +94,13 @@ def test_figures_are_means_of_each_split() -> None:
                                      "diversity/vendi": 1.0, "diversity/vendi_heldout": 1.0})
 
 
+def test_pictures_are_rounded_to_bytes_not_cut() -> None:
+    tally, index = Tally(), torch.tensor([0])
+    picture = torch.tensor([0.0, 0.9, 1.4, 1.6, 254.4, 254.6, 255.0, 127.6]).expand(1, 3, 8, 8) / 255
+    tally.add(Task("eval", index, index), torch.zeros(1, 4, 2, 2), picture, {})
+    assert tally.pictures[0][0, 0, 0].tolist() == [0, 1, 1, 2, 254, 255, 255, 128]
+
+
 def test_one_picture_a_prompt_has_no_diversity() -> None:
     tally = Tally()
     index = torch.tensor([0, 1])

@@ -17,7 +17,7 @@ from src.core.states import KEPT, State
 from src.methods.b2diffurl.evaluation import EVALUATION_STAGE
 from src.methods.b2diffurl.objectives.dpok import DPOK
 from src.rewards.mix import MixReward
-from tests.methods.b2diffurl.conftest import fit
+from tests.methods.b2diffurl.conftest import fit, trainer_for
 from tests.methods.b2diffurl.rewards import Judge, Redness
 
 
@@ -233,6 +233,17 @@ def test_evaluation_noise_depends_on_slots_alone(loaded) -> None:
 
 
 # --- refusals --------------------------------------------------------------------------------------------------------
+
+
+def test_the_adapter_starts_from_the_runs_seed_alone(make) -> None:
+    starts = []
+    for seed, drawn_before in ((0, 1), (0, 2), (1, 1)):
+        torch.manual_seed(drawn_before)
+        module = make()
+        module.seed, module.trainer = seed, trainer_for(module)
+        module.configure_model()
+        starts.append(torch.cat([value.flatten() for value in module.state_dict().values()]))
+    assert torch.equal(starts[0], starts[1]) and not torch.equal(starts[0], starts[2])
 
 
 def test_an_interval_of_silent_steps_is_refused(sd_folder, tmp_path, make) -> None:
