@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from src.core.errors import UserError
 from src.methods.pskd.losses.pskd import PSKD
 from src.methods.pskd.memory import exchange, make
 from src.methods.pskd.mixing import Mix
@@ -95,6 +96,25 @@ def test_a_row_that_is_not_visited_in_an_epoch_stays_as_it_was(problem: Problem,
         for row, values in zip(step.index.tolist(), dense(memory, step), strict=True):
             expected = even[0] if row in left else torch.eye(CLASSES)[2]
             torch.testing.assert_close(values, expected, atol=1e-3, rtol=0)
+
+
+def test_a_memmap_keeps_the_rows_of_the_last_two_checkpoints_also_in_a_run_that_goes_on(problem: Problem) -> None:
+    memory, resumed, states = opened(problem, "memmap"), make("memmap", top=3), []
+    for epoch in range(3):
+        memory.begin_epoch(epoch)
+        memory.end_epoch()
+        states.append(memory.state_dict())
+    resumed.open(problem.context)
+    resumed.load_state_dict(states[2])
+    for one in (memory, resumed):
+        one.begin_epoch(3)  # removes what no checkpoint needs
+        assert sorted(file.name for file in one.folder.glob("*.f16")) == [f"rows_{n}.f16" for n in (2, 3, 4)]
+        one.load_state_dict(states[1])
+    note = memory.path(2).with_suffix(".json")
+    for content in (note.read_text().replace("fff", "000"), "{"):  # rows of other pictures, or not known whose
+        note.write_text(content)
+        with pytest.raises(UserError, match="past predictions of 2 epochs are not there"):
+            memory.load_state_dict(states[1])
 
 
 def test_the_rest_that_topk_leaves_out_is_the_mean_over_an_epochs_real_rows(problem: Problem) -> None:

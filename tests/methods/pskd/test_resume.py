@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from src.core import signals
+from src.core.errors import UserError
+from src.methods.pskd.keeping import Keeping
 from src.methods.pskd.module import Classifier
 from tests.methods.pskd.run import Runner
 
@@ -69,6 +72,13 @@ def stopped(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> Runner:
 def test_a_resume_that_does_not_fit_is_refused(stopped: Runner, override: str, words: str, capsys) -> None:
     assert stopped(f"resume={stopped.folder}", override) != 0
     assert words in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("classes", [["dog", "cat"], ["cat"]])
+def test_a_checkpoint_of_other_classes_is_refused_also_of_as_many(classes: list[str]) -> None:
+    module = SimpleNamespace(data=SimpleNamespace(name="pets", classes=["cat", "dog"]))
+    with pytest.raises(UserError, match=f"the checkpoint's {len(classes)} classes are not this data's 2"):
+        Keeping.on_load_checkpoint(module, {"classifier": {"classes": classes}})
 
 
 def test_a_resume_without_the_table_is_refused(stopped: Runner, capsys) -> None:
