@@ -84,3 +84,9 @@ def test_not_every_picture_of_a_large_batch_is_saved(tmp_path: Path) -> None:
     with pytest.raises(UserError):
         checked_scores(Scripted(torch.zeros(1)), IMAGES.repeat(20, 1, 1, 1), PROMPTS * 20, tmp_path)
     assert len(kept(tmp_path)) == 32
+
+
+def test_no_gradient_flows_back_into_a_reward(tmp_path: Path) -> None:
+    scores = torch.ones(3, dtype=torch.float64, requires_grad=True)
+    found = checked_scores(Scripted(2 * scores), IMAGES, PROMPTS, tmp_path)
+    assert found.tolist() == [2.0, 2.0, 2.0] and found.dtype == torch.float32 and not found.requires_grad
