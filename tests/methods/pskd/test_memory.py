@@ -127,6 +127,14 @@ def test_the_rest_that_topk_leaves_out_is_the_mean_over_an_epochs_real_rows(prob
         assert memory.end_epoch()["memory/rest"] == pytest.approx(rest, abs=1e-6)
 
 
+@pytest.mark.parametrize("shape", [(SAMPLES, CLASSES + 1), (SAMPLES + 1, CLASSES)])
+@pytest.mark.parametrize("kind", ["table", "sharded"])
+def test_a_table_of_other_pictures_or_classes_is_refused(problem: Problem, kind: str, shape: tuple[int, int]) -> None:
+    memory = opened(problem, kind)
+    with pytest.raises(UserError, match="this data set needs"):
+        memory.load_state_dict(memory.state_dict() | {"rows": torch.zeros(shape)})
+
+
 def test_the_age_is_that_of_the_rows_that_are_trained_on(problem: Problem) -> None:
     """The others, held out to validate with, are never written."""
     context = replace(problem.context, candidates=next(problem.steps(0)).index)
@@ -196,6 +204,7 @@ def test_snapshot_serves_mixed_pictures_exactly(problem: Problem) -> None:
     expected = -((0.7 * labels + 0.3 * labels.flip(0)) * logits.log_softmax(1)).sum(1)
     torch.testing.assert_close(losses, expected)
     loss.end_epoch()
+    assert not loss.memory.teacher.training  # its running statistics stay as they are
     loss.begin_epoch(1)
     losses, logits = loss(problem.network, mixed)
     target = 0.6 * (0.7 * labels + 0.3 * labels.flip(0)) + 0.4 * logits.softmax(1)  # the net has not changed since
