@@ -145,7 +145,7 @@ def load(path: Path) -> dict[str, Any]:
     except Exception as error:
         raise UserError(path, f"not a checkpoint of plain containers ({str(error).splitlines()[0]})") from error
     if not isinstance(content, dict) or "state_dict" not in content:
-        raise UserError(path, "this file is no training checkpoint", "give checkpoints/last.ckpt of a run")
+        raise UserError(path, "this file is not a training checkpoint", "give checkpoints/last.ckpt of a run")
     return content
 
 
@@ -159,5 +159,5 @@ def check_identity(content: dict[str, Any], module: LightningModule, path: Path,
     if wrong:
         there = ", ".join(f"{key}={stored.get(key)}" for key in wrong)
         here = ", ".join(f"{key}={own.get(key)}" for key in wrong)
-        raise UserError(path, f"the checkpoint is of {there}, this run is {here}",
+        raise UserError(path, f"the checkpoint is from {there}, this run is {here}",
                         "choose the checkpoint's method and model, or another checkpoint")

@@ -26,7 +26,7 @@ class KeepWeights(Callback):
     def __init__(self, *, every_n_epochs: int) -> None:
         if every_n_epochs < 1:
             raise UserError(f"callbacks.keep.every_n_epochs={every_n_epochs}", "must be at least 1",
-                            "~callbacks.keep keeps nothing on the way")
+                            "~callbacks.keep switches it off")
         self.every_n_epochs = every_n_epochs
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -24,7 +24,7 @@ def enough_memory(key: str, value: object, fix: str, alone: bool = False) -> Ite
             raise
         reason = ". ".join(" ".join(str(error).split()).split(". ")[:SENTENCES]).rstrip(".")
         problem = UserError(f"{key}={value}", f"was too much for the device's memory ({reason})",
-                            f"{fix}. It may be changed when a run is continued", FAILED_RUN)
+                            f"{fix}. It may be changed when the run is continued", FAILED_RUN)
         problem.alone = alone
         raise problem from error
 

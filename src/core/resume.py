@@ -62,7 +62,7 @@ def evaluated(ckpt: str, output_dir: Path, kept: bool = False, key: str = "ckpt"
     path = located(ckpt, output_dir, key)
     if path.is_file():
         if path.suffix == KEPT_SUFFIX and not kept:
-            raise UserError(f"{key}={ckpt}", "weights kept on the way are no checkpoint",
+            raise UserError(f"{key}={ckpt}", "weights kept during training are not a checkpoint",
                             "use mode=protocol to evaluate them, mode=sample to draw with them")
         return path
     files = checkpoint_files.in_run(path)

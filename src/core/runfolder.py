@@ -30,8 +30,8 @@ def choose(cfg: Mapping[str, Any], method: str, hydra_run_dir: str | None) -> Pa
     if given:
         return Path(given).absolute()
     if int(os.environ.get("WORLD_SIZE") or 1) > 1 and not rendezvous.is_needed():
-        raise UserError("run_dir=null", "processes that were started one by one cannot agree on a folder named by the "
-                        "clock", "add run_dir=<folder>, or start them by torchrun")
+        raise UserError("run_dir=null", "processes that were started one by one cannot agree on a folder that is "
+                        "named after the time", "add run_dir=<folder>, or start them by torchrun")
     mode = "" if cfg["mode"] == "train" else f"_{cfg['mode']}"
     name = "" if cfg.get("name") is None else "_" + re.sub(r"[^\w.-]+", "-", str(cfg["name"]))
     stamp = time.strftime("%Y-%m-%d_%H-%M-%S")
@@ -53,7 +53,7 @@ def overrides(folder: Path) -> list[str]:
     try:
         return [line for line in (folder / "overrides.txt").read_text().splitlines() if line.strip()]
     except OSError as error:
-        raise UserError(folder, "this is no run folder (it has no overrides.txt)",
+        raise UserError(folder, "this is not a run folder (it has no overrides.txt)",
                         "give a folder below outputs/runs") from error
 
 

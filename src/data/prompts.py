@@ -56,7 +56,7 @@ def _from_file(source: str, option: str) -> list[str]:
     except ValueError as error:
         raise UserError(f"{option}={source}: not JSON ({error})", fix='write a list: ["a cat", "a dog"]') from error
     if not isinstance(prompts, list):
-        raise UserError(f"{option}={source}: its JSON is no list", fix='write a list: ["a cat", "a dog"]')
+        raise UserError(f"{option}={source}: its JSON is not a list", fix='write a list: ["a cat", "a dog"]')
     return prompts
 
 

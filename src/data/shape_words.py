@@ -46,6 +46,6 @@ def _parse_object(words: str) -> list[int]:
     article, _, rest = words.strip().partition(" ")
     colour, _, shape = rest.partition(" ")
     if article != "a" or colour not in COLOURS or shape not in SHAPES:
-        raise ValueError(f"{words!r} is no object of the shapes world: say 'a <colour> <shape>' with a colour of "
+        raise ValueError(f"{words!r} is not an object of the shapes world: say 'a <colour> <shape>' with a colour of "
                          f"{', '.join(COLOURS)} and a shape of {', '.join(SHAPES)}")
     return [list(COLOURS).index(colour), SHAPES.index(shape)]

@@ -73,7 +73,8 @@ def _device(reward: dict[str, Any], where: str) -> list[str]:
     device = reward.get("device")
     if not isinstance(device, str) or re.fullmatch(r"cpu|mps|(cuda|xpu)(:\d+)?", device):
         return []
-    return [describe(f"{where}.device={device}", "is no device", "write cpu, cuda, cuda:1, or null for the run's own")]
+    return [describe(f"{where}.device={device}", "is not a device",
+                     "write cpu, cuda, cuda:1, or null for the run's own")]
 
 
 def _clip(reward: dict[str, Any], where: str) -> list[str]:
@@ -144,11 +145,11 @@ def _http(reward: dict[str, Any], where: str) -> list[str]:
         fine = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
     except ValueError:  # a port that is no number
         fine = False
-    return [] if fine else [describe(f"{where}.url={url}", "is no address", "write http://127.0.0.1:8085")]
+    return [] if fine else [describe(f"{where}.url={url}", "is not an address", "write http://127.0.0.1:8085")]
 
 
 def _bertscore(reward: dict[str, Any], where: str) -> list[str]:
     found = ranges.problems(where, reward, BERTSCORE)
     if isinstance(text := reward.get("reference"), str) and "{prompt}" not in text:
-        found.append(describe(f"{where}.reference={text}", "says nothing of the prompt", "write {prompt} into it"))
+        found.append(describe(f"{where}.reference={text}", "does not contain the prompt", "write {prompt} into it"))
     return found

@@ -56,7 +56,7 @@ class HttpReward:
         answer = self._ask(Request(f"{self.url}/score", data=pack(images, prompts), method="POST"))
         scores = answer.get("scores") if isinstance(answer, dict) else None
         if not isinstance(scores, list) or len(scores) != len(images):
-            raise ValueError(f"the server at {self.url} gave no {len(images)} scores")
+            raise ValueError(f"the server at {self.url} did not give {len(images)} scores")
         return [float(score) for score in scores]
 
     def _ask(self, request: Request) -> object:

@@ -55,7 +55,7 @@ def _unpickled(file: Path) -> dict:
     try:
         return torch.load(file, map_location="cpu", weights_only=True)
     except (UnpicklingError, EOFError) as error:
-        raise ValueError(str(error) or "no file of torch.save") from error
+        raise ValueError(str(error) or "not a file that torch.save wrote") from error
 
 
 def linear_chain(state: dict[str, Tensor], prefix: str, path: str, width: int | None = None) -> nn.Sequential:

@@ -28,7 +28,7 @@ def find(cfg: Any, fresh: Record) -> Path | None:
     if cfg.resume is None:
         return None
     if cfg.resume != "auto":
-        raise UserError(f"resume={cfg.resume}", f"this is no sweep's folder (it has no {runfolder.SWEEP_FILE})",
+        raise UserError(f"resume={cfg.resume}", f"this is not a sweep's folder (it has no {runfolder.SWEEP_FILE})",
                         "write resume=auto, or a folder below outputs/sweeps")
     found = [file.parent for file in (Path(str(cfg.output_dir)) / "sweeps").glob(f"*/{runfolder.SWEEP_FILE}")]
     for folder in sorted(found, key=lambda path: (path / runfolder.SWEEP_FILE).stat().st_mtime, reverse=True):
@@ -66,7 +66,7 @@ def check_aim_kept(fresh: Record, folder: Path) -> None:
         return
     if any(objective(folder / job.folder, earlier.metric) is not None for job in earlier.jobs):
         raise UserError(f"optimized_metric={fresh.metric} ({fresh.direction})",
-                        f"this search was led by {earlier.metric} ({earlier.direction})", ANEW)
+                        f"this search is judged by {earlier.metric} ({earlier.direction})", ANEW)
 
 
 def _same(one: Record, other: Record) -> bool:

@@ -125,7 +125,7 @@ class Left:
 
     def stop(self, signum: int) -> None:
         if signum == signal.SIGKILL:
-            raise UserError(self._folder, "this run belongs to no sweep any more and goes on", "end it yourself")
+            raise UserError(self._folder, "this run no longer belongs to a sweep, but still runs", "end it yourself")
 
 
 def _copy(source: IO[bytes], log: IO[bytes]) -> None:

@@ -42,7 +42,7 @@ def queued(folder: Path, name: str, tasks: int) -> SlurmJob | None:
     try:
         listed = subprocess.run(_command(), capture_output=True, text=True, check=True, timeout=60).stdout.split()
     except (OSError, subprocess.SubprocessError) as error:
-        raise UserError(" ".join(_command()), f"does not tell whether job {number} is still in the queue ({error})",
+        raise UserError(" ".join(_command()), f"does not say whether job {number} is still in the queue ({error})",
                         "try again with resume= when it answers", FAILED_RUN) from error
     return SlurmJob(folder, number, tasks=list(range(tasks))) if number in listed else None
 

@@ -78,7 +78,7 @@ def load(folder: Path) -> Record:
         content["jobs"] = [Job(**job) for job in content["jobs"]]
         return Record(**content)
     except OSError as error:
-        raise UserError(folder, f"this is no sweep's folder (it has no {SWEEP_FILE})",
+        raise UserError(folder, f"this is not a sweep's folder (it has no {SWEEP_FILE})",
                         "give a folder below outputs/sweeps") from error
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(folder / SWEEP_FILE, f"the file is damaged ({error})", "start the sweep anew") from error

@@ -40,7 +40,7 @@ def test_json_list(tmp_path: Path) -> None:
     ("p.txt", b"\x89PNG\r\n\xff\xfe", "UTF-8"),
     ("p.txt", b"a cat\0a dog", "zero bytes"),
     ("p.json", "[a cat]", "not JSON"),
-    ("p.json", '{"a cat": 1}', "no list"),
+    ("p.json", '{"a cat": 1}', "not a list"),
     ("p.json", "[1, 2]", "text only"),
     ("p.json", "[]", "no prompt"),
 ])

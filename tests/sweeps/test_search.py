@@ -153,7 +153,7 @@ def test_a_mistyped_figure_ends_a_search_after_one_run_which_then_counts(
     errors = [float(row["eval/error_after"]) for row in sweeps.rows()]
     assert [trial.value for trial in kept.trials] == errors and kept.direction.name == "MINIMIZE"
     assert sweeps(f"resume={sweeps.folder}", "optimized_metric=val/loss", "hydra.sweeper.n_trials=4") == 2
-    assert "this search was led by eval/error_after (minimize)" in capsys.readouterr().err
+    assert "this search is judged by eval/error_after (minimize)" in capsys.readouterr().err
 
 
 def test_a_mistyped_figure_of_a_grid_costs_nothing(sweeps: Sweeps, capsys: pytest.CaptureFixture) -> None:

@@ -27,7 +27,7 @@ WRONG = {
     "interval in a grid": (["-m", "method.lr=interval(0.1,1)"], ["a grid needs a list of values"]),
     "sweeper": (["-m", "seed=0,1", "hydra/sweeper=random", "hydra.sweeper.n_trials=x"], ["hydra.sweeper.n_trials=x"]),
     "search without an aim": (["-m", "seed=0,1", "hydra/sweeper=optuna"], ["must know which figure to improve"]),
-    "folder to continue": (["-m", "seed=0,1", "resume=nowhere"], ["this is no sweep's folder"]),
+    "folder to continue": (["-m", "seed=0,1", "resume=nowhere"], ["this is not a sweep's folder"]),
     "jobs": (["-m", "seed=0,1", "jobs=0"], ["jobs=0: must be 1 or more", "the number of jobs at a time"]),
     "jobs in words": (["-m", "seed=0,1", "jobs=two"], ["must be the number of jobs at a time"]),
     "sweeper's key": (["-m", "seed=0,1", "hydra/sweeper=random", "hydra.sweeper.n_trails=3"], [

@@ -30,7 +30,7 @@ def locate(target: str) -> tuple[Path, str]:
         if index == len(parts) - 1:
             return folder / "__init__.py", part
         raise TargetError(f"there is no module {'.'.join(parts[:index + 1])}")
-    raise TargetError(f"{target} is no package.module.Name")
+    raise TargetError(f"{target} is not of the form package.module.Name")
 
 
 def package_folder(package: str) -> Path:

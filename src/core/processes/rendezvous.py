@@ -79,7 +79,7 @@ def _store() -> Any:
                          timeout=PATIENCE, wait_for_workers=False)
     except (RuntimeError, OSError) as error:
         raise UserError(f"{host}:{port}", f"the main process cannot be reached ({str(error).splitlines()[0]})",
-                        "add run_dir=<folder>, then nothing has to be asked") from error
+                        "add run_dir=<folder>: then the processes need not agree on one") from error
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     _kept.append(PrefixStore(f"b2/{attempt}", store))
     return _kept[0]

@@ -26,6 +26,6 @@ def _eight_bits(opened: Image.Image, kind: str | None) -> Image.Image:
         return Image.fromarray((np.asarray(opened) >> 8).astype(np.uint8))
     if opened.mode in ("I", "F"):
         numbers = "whole" if opened.mode == "I" else "real"
-        raise ValueError(f"its grey values are {numbers} numbers of 32 bits, of which it says no largest; save them "
-                         "with 8 or 16 bits")
+        raise ValueError(f"its grey values are {numbers} numbers of 32 bits, and it does not say which is the largest; "
+                         "save them with 8 or 16 bits")
     return opened

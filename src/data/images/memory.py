@@ -119,4 +119,4 @@ def check_pictures(name: str, split: str, pictures: Pictures, classes: Sequence[
         told = pictures.names[first] if pictures.names else f"sample {first}"
         raise UserError(f"data={name}: {told} of {split} has the label {int(pictures.labels[first])}",
                         f"labels number the {len(classes)} classes from 0 to {len(classes) - 1}",
-                        f"mend the labels; {len(wrong)} are out of range")
+                        f"correct the labels; {len(wrong)} are out of range")

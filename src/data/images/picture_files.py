@@ -48,7 +48,7 @@ def open_or_refuse(file: Path) -> Image.Image:
 def refuse(told: str) -> UserError:
     """The error over one file that cannot be read."""
     return UserError(f"data.root: {told}", "every file must be a picture",
-                     "mend or remove it, or leave such files out with data.on_unreadable=skip")
+                     "repair or remove it, or leave such files out with data.on_unreadable=skip")
 
 
 def each_picture(files: Sequence[Path], make: Callable[[Image.Image], T],

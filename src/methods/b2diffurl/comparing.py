@@ -90,8 +90,8 @@ class Comparing(Distance):
         missing = [state for state in self.compared if state not in self.outcomes]
         if missing != ranks.from_first(missing):
             names = ", ".join(state.label for state in missing)
-            raise UserError(f"rank {ranks.number()} has to evaluate {names}", "rank 0 has others: the folders of the "
-                            "runs look different from there", "start again, with the runs on one common disk")
+            raise UserError(f"rank {ranks.number()} has to evaluate {names}", "rank 0 has others: it sees other "
+                            "contents of the runs' folders", "start again, with the runs on one common disk")
         for measure in () if ranks.number() else self.measures.values():
             measure.load(self.model.device, self.scorers)
 

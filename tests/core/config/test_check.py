@@ -70,7 +70,7 @@ def test_signatures_read_from_source_equal_the_imported_ones(target, real):
 @pytest.mark.parametrize(
     ("target", "text"),
     [("nowhere.x.Y", "is not installed"), ("src.core.nothing.X", "there is no module src.core.nothing"),
-     ("src.core.errors.Nothing", "has no Nothing"), ("torch", "is no package.module.Name")],
+     ("src.core.errors.Nothing", "has no Nothing"), ("torch", "is not of the form package.module.Name")],
 )
 def test_targets_that_are_not_there(target, text):
     with pytest.raises(TargetError, match=text):

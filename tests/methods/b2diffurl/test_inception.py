@@ -39,5 +39,5 @@ def test_inception_score_by_the_library_s_network(tmp_path, monkeypatch) -> None
     metric.update(pictures.flatten(0, 1))
     assert found == pytest.approx(float(metric.compute()[0]), rel=1e-4) and found > 1.01
     torch.save({"fc.weight": torch.zeros(2)}, file)
-    with pytest.raises(UserError, match="no weights of torch-fidelity"):
+    with pytest.raises(UserError, match="not weights of torch-fidelity"):
         measure.load(torch.device("cpu"), {})

@@ -65,7 +65,8 @@ def test_kept_weights_draw_pictures_and_are_no_checkpoint(runner: Runner, traine
     assert runner("mode=sample", "prompts=['a red circle above a blue square']", *given) == 0
     assert list((folder / "samples").iterdir())
     assert runner("mode=eval", *given) == 2
-    assert "weights kept on the way are no checkpoint. Use mode=protocol to evaluate them" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "weights kept during training are not a checkpoint. Use mode=protocol to evaluate them" in told
 
 
 def test_base_and_final_have_the_figures_that_the_run_had(trained: Path, protocol: Path) -> None:

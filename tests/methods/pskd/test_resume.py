@@ -66,7 +66,7 @@ def stopped(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> Runner:
 
 @pytest.mark.parametrize(("override", "words"), [
     ("data.relabel=true", "fingerprint"), ("method.epochs=4", "method.epochs=4"), ("method.loss.alpha=0.5", "alpha"),
-    ("method.loss.memory=topk", "memory"), ("method=crossentropy", "the checkpoint is of method=pskd"),
+    ("method.loss.memory=topk", "memory"), ("method=crossentropy", "the checkpoint is from method=pskd"),
     ("model.options.widths=[8,12]", "widths"), ("data.val=1.5", "data.val=1.5"),
 ])
 def test_a_resume_that_does_not_fit_is_refused(stopped: Runner, override: str, words: str, capsys) -> None:

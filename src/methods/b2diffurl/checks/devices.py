@@ -19,7 +19,7 @@ def _strategy(strategy: Any) -> list[str]:
     if not isinstance(strategy, str) or strategy in COPIED:
         return []
     return [describe(f"trainer.strategy={strategy}", "this method calls the UNet a different number of times on each "
-                     "process, which this strategy does not know of", "use trainer=gpu, which copies the weights to "
+                     "process, which this strategy cannot handle", "use trainer=gpu, which copies the weights to "
                      "every device, or trainer=fsdp, which shares those of a whole UNet")]
 
 
@@ -35,8 +35,9 @@ def _sharded(cfg: dict[str, Any], method: dict[str, Any], trainer: dict[str, Any
         found.append(describe("trainer=fsdp with method.compile=true", "a compiled UNet cannot be cut",
                               "set method.compile=false"))
     if model.get("dtype") == "float16":
-        found.append(describe("trainer=fsdp with model.dtype=float16", "by the overflows of its own part of the "
-                              "gradients, each device would leave out other steps", "use model.dtype=bfloat16"))
+        found.append(describe("trainer=fsdp with model.dtype=float16", "each device sees only the overflows in its own "
+                              "part of the gradients, so devices would skip different steps",
+                              "use model.dtype=bfloat16"))
     if mode in ("sample", "protocol"):
         found.append(describe(f"trainer=fsdp with mode={mode}", "shared weights are for training and mode=eval",
                               "use trainer=gpu: the checkpoint is a whole one"))

@@ -40,7 +40,7 @@ class InceptionScore:
             torch.load(file, weights_only=True, map_location="cpu")  # the library would run code that is in the file
             net = FeatureExtractorInceptionV3("inception-v3-compat", [LOGITS], feature_extractor_weights_path=str(file))
         except (RuntimeError, pickle.UnpicklingError) as error:
-            raise UserError(f"{INCEPTION.option}={self.path}", "these are no weights of torch-fidelity's Inception",
+            raise UserError(f"{INCEPTION.option}={self.path}", "these are not weights of torch-fidelity's Inception",
                             f"take {INCEPTION.url}") from error
         self.net, self.device = net.to(device).eval(), device
         return self

@@ -59,5 +59,5 @@ def _couples(method: dict[str, Any], objective: dict[str, Any]) -> list[str]:
         value = method.get(key)
         if isinstance(value, int) and value > 0 and value % 2:
             found.append(describe(f"method.{key}={value} with objective={name.lower()}",
-                                  "winner and loser stay together, so it must be even", f"take {value + 1}"))
+                                  "a winner and its loser stay together, so it must be even", f"take {value + 1}"))
     return found

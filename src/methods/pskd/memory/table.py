@@ -52,4 +52,5 @@ def check_shape(state: dict[str, Any], samples: int, classes: int) -> None:
                         "resume with the memory the run was started with (table and sharded can be exchanged)")
     if tuple(state["rows"].shape) != (samples, classes):
         raise UserError("data", f"the saved past predictions are {tuple(state['rows'].shape)} (samples, classes), "
-                                f"this data set needs {(samples, classes)}", "resume with the data of the first part")
+                                f"this data set needs {(samples, classes)}",
+                        "resume with the data that the run was started with")

@@ -71,6 +71,7 @@ class TopMemory(Memory):
         if "values" not in state or state["values"].shape != self.values.shape:
             there = f"{tuple(state['values'].shape)} (samples, k)" if "values" in state else f"{', '.join(state)}"
             raise UserError("method.loss.memory=topk", f"the checkpoint's memory is {there}, this run needs "
-                            f"{tuple(self.values.shape)}", "resume with the memory, k and data of the first part")
+                            f"{tuple(self.values.shape)}",
+                            "resume with the memory, k and data that the run was started with")
         for name in ("values", "classes", "written"):
             getattr(self, name).copy_(state[name])
