@@ -1,4 +1,4 @@
-"""A method out of the configuration, for benchmarks."""
+"""Builds a method from the configuration, for benchmarks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What processes of one PS-KD training tell each other, as shares of its time: `python -m src.bench.pskd_ranks`.
+"""What the processes of one PS-KD training send each other, as shares of its time: `python -m src.bench.pskd_ranks`.
 
 Every message is timed apart from the wait for the slower process: ranks meet before each. So nothing is overlapped with
 the backward pass, as DDP does otherwise, and the shares are upper bounds. Evaluation does not count.

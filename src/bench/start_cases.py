@@ -1,4 +1,4 @@
-"""What a user waits for before anything is trained: processes started anew, one after the other."""
+"""How long a user waits before anything is trained: fresh processes, started one after the other."""
 
 from __future__ import annotations
 

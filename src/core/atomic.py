@@ -1,4 +1,4 @@
-"""Files that are there completely or not at all, and one sentence where the disk does not take them."""
+"""Files that are written completely or not at all, and one clear error where the disk does not take them."""
 
 from __future__ import annotations
 

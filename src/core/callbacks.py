@@ -1,4 +1,4 @@
-"""What core adds to every run: seeds per epoch, stopping between batches, a checkpoint that names its owner."""
+"""Callbacks of every run: seeds per epoch, stopping between batches, checkpoints that name their owner."""
 
 import random
 from typing import Any

@@ -1,4 +1,4 @@
-"""Errors that are the user's to mend: the offending value, the rule, the fix."""
+"""Errors that the user can fix: the offending value, the rule, the fix."""
 
 import difflib
 import re

@@ -1,4 +1,4 @@
-"""Small checkpoints on the way: what is trained, nothing else, every few epochs, to be evaluated later."""
+"""Small checkpoints during training: every few epochs only what is trained, to be evaluated later."""
 
 import json
 from collections.abc import Sequence

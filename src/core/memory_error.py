@@ -1,4 +1,4 @@
-"""A device that runs out of memory is the user's to mend: by the size that was too large."""
+"""Running out of device memory as an error that names the size that was too large, which the user can change."""
 
 from __future__ import annotations
 

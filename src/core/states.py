@@ -1,4 +1,4 @@
-"""The states of runs that can be evaluated side by side: the untrained model, weights kept on the way, the last."""
+"""States of runs that can be evaluated side by side: the untrained model, weights kept during training, the last."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A wandb run that never asks: offline without a login, one folder for all runs, the same id when continued."""
+"""A wandb run that never prompts: offline without a login, one folder for all runs, the same id when continued."""
 
 import os
 import secrets

@@ -1,4 +1,4 @@
-"""How many of something: numbers that their types alone do not keep from being 0 or negative."""
+"""Options that count something: integers that must not be 0 or negative."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which figure runs are judged by where none was named, and what to say of one that they do not have."""
+"""Which figure runs are judged by if none was named, and the error for a figure that they do not have."""
 
 from __future__ import annotations
 

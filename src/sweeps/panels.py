@@ -1,4 +1,4 @@
-"""The panels of parameters.png: what runs with each value of a parameter came to."""
+"""The panels of parameters.png: the results of the runs with each value of a parameter."""
 
 from __future__ import annotations
 

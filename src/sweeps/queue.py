@@ -1,5 +1,5 @@
-"""What SLURM has of the submitted jobs, told by ``squeue``: it answers on every cluster, ``sacct`` where jobs are kept
-in a database."""
+"""Which submitted jobs SLURM still has, asked of ``squeue``: it answers on every cluster, ``sacct`` only where jobs are
+kept in a database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A job of a sweep in SLURM's hands: what it does on its node, and what becomes of it."""
+"""A job of a sweep under SLURM: what it does on its node, and how it ended."""
 
 from __future__ import annotations
 

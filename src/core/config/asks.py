@@ -1,4 +1,4 @@
-"""What the chosen method asks for, read off its constructor: other parts need no check of theirs."""
+"""Which parts the chosen method takes, read off its constructor; parts that it does not take need not be checked."""
 
 import ast
 from typing import Any

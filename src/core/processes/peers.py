@@ -1,4 +1,4 @@
-"""No process of a run outlives the others, and none ends without a word: threads that watch parent and children."""
+"""Threads that watch parent and child processes: no process of a run outlives the others or ends without a message."""
 
 import os
 import signal

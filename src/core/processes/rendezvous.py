@@ -1,7 +1,7 @@
 """Processes that torchrun or srun has started share what their main process decides, before Lightning connects them.
 
-The folder of a run bears the time, and the newest run to continue is another one a moment later: each for itself, they
-would not agree.
+A run's folder is named after the time, and the newest run to continue may be another one a moment later: if each
+process decided alone, they might not agree.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""A SLURM job that is taken away and queued again: the same command line goes on in the folder it began."""
+"""A SLURM job that is interrupted and queued again: the same command line goes on in the folder that it began."""
 
 import os
 import subprocess

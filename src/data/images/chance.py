@@ -1,4 +1,4 @@
-"""Generators for one purpose each, so that what one of them draws changes nothing elsewhere."""
+"""Random generators for one purpose each, so that what one of them draws changes nothing elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From an opened picture of any kind to the RGB one that its author saw."""
+"""Converts an opened picture of any kind to RGB, as its author saw it."""
 
 from __future__ import annotations
 

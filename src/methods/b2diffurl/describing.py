@@ -1,4 +1,4 @@
-"""What a run says of itself: the lines at its start, and what its checkpoints are known by."""
+"""What a run says about itself: the lines at its start, and what identifies its checkpoints."""
 
 from __future__ import annotations
 

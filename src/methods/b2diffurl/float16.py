@@ -1,4 +1,4 @@
-"""float16's narrow range: what falls below 6e-8 is 0, and of an update's gradients that is nearly all of them."""
+"""float16's narrow range: values below 6e-8 become 0, which would be nearly all gradients of an update."""
 
 from __future__ import annotations
 

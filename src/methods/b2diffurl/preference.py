@@ -1,6 +1,6 @@
 """Couples for preference objectives: the best and the worst branch of a trunk, side by side.
 
-The two share the latent that they split from, so that what tells them apart are the actions of the trained interval.
+The two share the latent that they split from, so they differ only in the actions of the trained interval.
 """
 
 import torch

@@ -1,4 +1,4 @@
-"""What a training of the embedded model's parts has no use for; pure Python."""
+"""Options that a training of the embedded model's parts has no use for; pure Python."""
 
 from typing import Any
 

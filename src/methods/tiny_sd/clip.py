@@ -1,4 +1,4 @@
-"""Training of the embedded CLIP: contrast of pictures and captions, among captions that differ in little."""
+"""Training of the embedded CLIP: contrast of pictures and captions, among captions that differ only a little."""
 
 from __future__ import annotations
 

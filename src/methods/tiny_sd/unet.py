@@ -1,6 +1,6 @@
 """Training of the embedded UNet: noise prediction on latents, some captions left out, a stated share of them wrong.
 
-Wrong captions are the honest headroom: as with captions from the web, the model learns that prompts are mostly true.
+Wrong captions leave headroom: as with captions from the web, the model learns that prompts are mostly true.
 """
 
 from __future__ import annotations

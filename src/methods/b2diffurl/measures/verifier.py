@@ -1,5 +1,5 @@
 """Diversity as the embedded world's verifier sees it: its scenes instead of Inception's classes, its features instead
-of AlexNet's. The formulas are those of the Inception Score and of LPIPS, the network is another: so are the names."""
+of AlexNet's. The formulas are those of the Inception Score and of LPIPS; the network, and so the names, are others."""
 
 from __future__ import annotations
 

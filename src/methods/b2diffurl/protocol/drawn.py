@@ -1,4 +1,4 @@
-"""From an evaluation's tally to what measures take."""
+"""Turns the tally of an evaluation into what measures take."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No rows at all: last epoch's weights look at the very input, at the cost of one more forward pass."""
+"""No rows at all: last epoch's weights see the same (augmented, mixed) input, at the cost of one more forward pass."""
 
 from __future__ import annotations
 
