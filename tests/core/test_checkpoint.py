@@ -111,6 +111,6 @@ def test_kept_weights_of_another_model_are_refused(tmp_path):
     file, own = tmp_path / "stage_0002.safetensors", SimpleNamespace(identity=lambda: {"method": "toy", "width": 8})
     about = {"identity": {"method": "toy", "width": 4}, "costs": {"cost/reward_queries": 6.0}}
     save_file({"weight": torch.zeros(1)}, file, {name: json.dumps(value) for name, value in about.items()})
-    with pytest.raises(UserError, match="the checkpoint is of width=4, this run is width=8"):
+    with pytest.raises(UserError, match="the checkpoint is from width=4, this run is width=8"):
         keeping.about(State(file), own)
     assert keeping.about(State(file), own, free=("width",)) == {"epoch": 2, "costs": {"cost/reward_queries": 6.0}}

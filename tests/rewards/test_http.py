@@ -91,7 +91,7 @@ def test_a_failure_is_tried_again_and_then_told(tmp_path: Path) -> None:
 def test_an_answer_with_another_number_of_scores_is_refused(monkeypatch: pytest.MonkeyPatch, surplus: int) -> None:
     client = HttpReward(url="http://there:1")
     monkeypatch.setattr(client, "_ask", lambda request: {"scores": [0.5] * (len(IMAGES) + surplus)})
-    with pytest.raises(ValueError, match="gave no 5 scores"):
+    with pytest.raises(ValueError, match="did not give 5 scores"):
         client(IMAGES, PROMPTS)
 
 

@@ -22,7 +22,7 @@ class Range:
 
     def __contains__(self, value: float) -> bool:
         ends = (self.with_low and value == self.low) or (self.with_high and value == self.high)
-        return math.isfinite(value) and (self.low < value < self.high or ends)
+        return self.low < value < self.high or ends  # infinity is not below an end that is not there, NaN is nowhere
 
     def __str__(self) -> str:
         words = [f"{'at least' if self.with_low else 'above'} {self.low:g}"]

@@ -70,10 +70,10 @@ class ImageData(ABC):
         return self.size_of(split) > 0
 
     def order(self, epoch: int, *, seed: int, batch_size: int, rank: int = 0, world: int = 1,
-              paired: bool = False, drop_last: bool = False) -> Order:
+              paired: bool = False) -> Order:
         """See `epoch_order`."""
         return epoch_order(self.candidates, labels=self.labels, batch_size=batch_size, seed=seed, epoch=epoch,
-                           rank=rank, world=world, paired=paired, drop_last=drop_last)
+                           rank=rank, world=world, paired=paired)
 
     def need_split(self, split: str) -> None:
         """Raises UserError if there is no such split."""

@@ -33,19 +33,16 @@ class Order:
 
 
 def epoch_order(candidates: Tensor, *, labels: Tensor, batch_size: int, seed: int, epoch: int, rank: int = 0,
-                world: int = 1, paired: bool = False, drop_last: bool = False) -> Order:
+                world: int = 1, paired: bool = False) -> Order:
     """The order of one epoch.
 
     `candidates` [n]: the base indices to train on. `labels` [N]: of the whole base training set. `batch_size` is per
     process. Batch i over all processes is permutation[i * batch_size * world :][: batch_size * world], so that it has
     the same samples for any number of processes of the same total. Raises UserError for fewer samples than a batch.
     """
-    whole = batch_size * world
     insist(batch_problem(batch_size, world, len(candidates)))
     chance = generator(seed, epoch, "order")
     shuffled = candidates[torch.randperm(len(candidates), generator=chance)]
-    if drop_last:
-        shuffled = shuffled[:len(shuffled) // whole * whole]
     order = deal(shuffled, batch_size=batch_size, rank=rank, world=world)
     if not paired:
         return order

@@ -150,8 +150,7 @@ def _refuse_unsupported(scheduler: DDIMScheduler, steps: int, eta: float) -> Non
 
 def _refuse_broken_list(timesteps: Tensor, steps: int, config: dict) -> None:
     """Rounding gives diffusers' list a spurious entry for some numbers of steps (trailing, 61: it ends with -1)."""
-    sound = len(timesteps) == steps and timesteps[-1] >= 0 and timesteps[0] < config["num_train_timesteps"]
-    if not sound or not (timesteps[1:] < timesteps[:-1]).all():
+    if not (len(timesteps) == steps and timesteps[-1] >= 0 and timesteps[0] < config["num_train_timesteps"]):
         raise UserError(
             f"steps={steps} with timestep_spacing={config['timestep_spacing']}",
             f"the scheduler's list, {len(timesteps)} entries from {timesteps[0]} to {timesteps[-1]}, is not a chain",

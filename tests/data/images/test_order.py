@@ -88,11 +88,6 @@ def test_partners_have_equal_chances_and_loners_themselves() -> None:
         assert counts[sample] == counts[2] == 0 and (counts[counts > 0] - 1000).abs().max() < 120
 
 
-def test_drop_last_leaves_the_incomplete_batch_out() -> None:
-    order = orders(1, 8, drop_last=True)[0]
-    assert set(order.sizes) == {8} and len(order) == len(CANDIDATES) // 8 and order.real == order.sizes
-
-
 def test_fewer_samples_than_a_batch() -> None:
     with pytest.raises(UserError, match=r"batch_size=64 on 2 processes: there are only 112 pictures.* 56 or less"):
         orders(2, 64)

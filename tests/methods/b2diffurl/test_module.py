@@ -267,7 +267,7 @@ def test_lightning_finds_nothing_but_what_is_trained_in_the_checkpoint(make) -> 
 def test_a_checkpoint_of_another_objective_is_refused(make, tmp_path: Path) -> None:
     content = {"identity": make().identity()}
     check_identity(content, make(), tmp_path)
-    with pytest.raises(UserError, match=r"of objective=ddpo, this run is objective=dpok"):
+    with pytest.raises(UserError, match=r"from objective=ddpo, this run is objective=dpok"):
         check_identity(content, make(objective=DPOK(kl_weight=0.1)), tmp_path)
 
 
