@@ -25,7 +25,7 @@ pskd: $(STAMP)  ## train PS-KD on the embedded emoji pictures (ARGS="key=value .
 sweep: $(STAMP)  ## a small grid on the embedded model, or S=<name> of experiments/sweep (ARGS="jobs=4 ...")
 	@$(BIN)/python -m src.run sweep=$(S) $(ARGS)
 
-test: $(STAMP)  ## set up what is missing, then run the tests (five minutes on two cores)
+test: $(STAMP)  ## set up what is missing, then run the tests (five to ten minutes on two cores)
 	@$(BIN)/python -m pytest -m "not slow and not gpu" -n logical --maxprocesses 8 --dist loadfile
 
 test-all: $(STAMP)  ## the slow tests too

@@ -65,23 +65,27 @@ B2 = ["--config-dir", str(CONF / "b2diffurl/conf"), "experiment=standin", "rewar
 
 @pytest.fixture(scope="module")
 def seen(sd_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, int]]]:
-    """A folder of runs on the device, all in one process, and their waits: B2, averaged weights, a file, the others."""
+    """A folder of runs on the device, all in one process, and their waits: B2, averaged weights, a file."""
     folder = tmp_path_factory.mktemp("device")
-    others = [[*CLASSIFIER, *other] for other in OTHERS]
-    runs = {"b2": [[*B2, f"model.path={sd_folder}"]], "averaged": [AVERAGED], "others": [FILE, *others]}
+    runs = {"b2": [*B2, f"model.path={sd_folder}"], "averaged": AVERAGED, "file": FILE}
     return folder, on_device(folder / "waits.json", *([*one, f"output_dir={folder / name}"]
-                                                      for name, kind in runs.items() for one in kind))
+                                                      for name, one in runs.items()))
 
 
 def test_classifiers_wait_for_nothing_between_their_steps(seen, tmp_path: Path):
-    folder, (_, averaged, file, *others) = seen
+    folder, (_, averaged, file) = seen
     first_step = "item in core/averaging.py update_parameters"
     assert in_loops(averaged, "advance") == {first_step}
     assert averaged[f"advance: {first_step}"] == 2  # PyTorch's own asks twice, at a training's first step alone
     assert in_loops(file, "advance") == {"_to_copy in methods/pskd/memory/memmap.py _to_host"}  # CUDA's way does not
-    assert len(others) == len(OTHERS) and not any(in_loops(waits, "advance") for waits in others)
     assert run([*AVERAGED, f"output_dir={tmp_path}"]) == 0
     assert figures(folder / "averaged") == pytest.approx(figures(tmp_path), rel=1e-3, abs=1e-4)
+
+
+@pytest.mark.slow
+def test_other_losses_and_memories_wait_for_nothing_either(tmp_path: Path):
+    waits = on_device(tmp_path / "waits.json", *([*CLASSIFIER, *other, f"output_dir={tmp_path}"] for other in OTHERS))
+    assert len(waits) == len(OTHERS) and not any(in_loops(one, "advance") for one in waits)
 
 
 def test_b2s_loops_wait_for_nothing(seen, sd_folder: Path, tmp_path: Path):

@@ -143,6 +143,7 @@ def test_a_sabotaged_objective_raises_its_alarms_once(make, said: list[str]) -> 
     assert len(said) == 2 and "alarm/ratio at stage 1" in said[0] and ADVICE["ratio"] in said[0]
 
 
+@pytest.mark.slow
 def test_a_sound_fit_is_silent(make, said: list[str]) -> None:
     figures = fit(make(stages=4, eval_every=1), Guard())
     alarms = {name: value for name, value in figures.items() if name.startswith("alarm/")}
@@ -163,6 +164,7 @@ def _poisoned(of):
     return kept
 
 
+@pytest.mark.slow
 def test_a_continued_run_neither_repeats_nor_forgets(make, said: list[str]) -> None:
     first = Guard()
     fit(make(stages=2, eval_every=1, objective=Upside()), first)

@@ -120,7 +120,7 @@ PLACES = {
 }
 
 
-OFTEN = ("sampling", "scoring", "an update", "saving", "a stage's end")  # the other places are slow tests
+OFTEN = ("sampling", "saving", "a stage's end")  # the other places are slow tests
 
 
 @pytest.mark.parametrize("place", [place if place in OFTEN else pytest.param(place, marks=pytest.mark.slow)

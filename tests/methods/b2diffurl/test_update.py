@@ -75,7 +75,7 @@ def test_no_update_is_left_with_a_rest(kept: int, size: int, group: int, sizes: 
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize("micro_batch", [1, 4, 5, 6, 64])  # 6 samples x 3 steps: two updates of 9 pairs each
+@pytest.mark.parametrize("micro_batch", [1, 4, 5, 6, 16])  # 6 samples x 3 steps: two updates of 9 pairs each
 def test_trap_1_the_ratio_is_exactly_one_with_replay(loaded, dtype: str, micro_batch: int) -> None:
     ratios = first_log_ratios(loaded(dtype=dtype, micro_batch=micro_batch, replay="always")).exp()
     assert len(ratios) == 18 and (ratios == 1).all()

@@ -33,8 +33,10 @@ def test_a_method_runs_through_every_phase(runner: Runner, method: str) -> None:
 
 
 @pytest.mark.parametrize("options", [
-    ["method.mixing=cutmix"], ["method.mixing=mixup"], ["method.mixing=cutmix", "method.loss.memory=snapshot"],
-    ["method.mixing=mixup", "method.loss.memory=topk", "method.loss.top=2"], ["method.loss.smoothing=0.1"],
+    ["method.mixing=cutmix"], ["method.loss.smoothing=0.1"],
+    pytest.param(["method.mixing=mixup"], marks=pytest.mark.slow),
+    pytest.param(["method.mixing=cutmix", "method.loss.memory=snapshot"], marks=pytest.mark.slow),
+    ["method.mixing=mixup", "method.loss.memory=topk", "method.loss.top=2"],
     ["method.ema_decay=0.9"], ["trainer.precision=bf16-mixed"], ["method.lr_schedule=cosine", "method.warmup_epochs=1"],
     ["method.loss.memory=memmap"], ["method.loss.memory=sharded"], ["data.val=false"],
 ], ids=" ".join)
@@ -100,6 +102,7 @@ def test_evaluation_never_touches_the_past_predictions(runner: Runner, monkeypat
     assert all(calls)
 
 
+@pytest.mark.slow
 def test_compiled_code_is_not_rebuilt_each_epoch(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     from torch._dynamo.utils import counters
 

@@ -33,10 +33,10 @@ def test_what_no_part_has_a_use_for_is_told_alone(given: str, told: str) -> None
     assert found.startswith(told)
 
 
-LONG = [pytest.param(part, marks=pytest.mark.slow) for part in ("verifier", "autoencoder")]
+LONG = [pytest.param(part, marks=pytest.mark.slow) for part in ("verifier", "autoencoder", "unet")]
 
 
-@pytest.mark.parametrize("part", ["clip", "unet", *LONG])
+@pytest.mark.parametrize("part", ["clip", *LONG])
 def test_a_part_runs_through_every_phase(part: str, tmp_path: Path) -> None:
     weights = tmp_path / "weights"
     assert run([f"method=tiny_{part}", "debug=tiny", "logger=csv", f"output_dir={tmp_path}",
