@@ -77,7 +77,7 @@ def of_one_class(name: str, file: Path) -> Path:
     return plots.hardest(torch.zeros(1, 3, 8, 8, dtype=torch.uint8), one, one, torch.ones(1), [name], file)
 
 
-@pytest.mark.filterwarnings("error::UserWarning")
+@pytest.mark.filterwarnings("error", "ignore::DeprecationWarning")
 def test_a_name_that_no_font_can_write_becomes_a_number(tmp_path: Path, capsys) -> None:
     file = of_one_class("b\U0010fffd", tmp_path / "hardest.png")
     same = of_one_class("class 0", tmp_path / "same.png")
@@ -86,7 +86,7 @@ def test_a_name_that_no_font_can_write_becomes_a_number(tmp_path: Path, capsys) 
     assert "hardest.png shows numbers, counted from 0: 0 = b" in told and "same.png" not in told
 
 
-@pytest.mark.filterwarnings("error::UserWarning")
+@pytest.mark.filterwarnings("error", "ignore::DeprecationWarning")
 def test_a_font_that_has_the_characters_is_taken(tmp_path: Path, capsys) -> None:
     own, other = (get_font(findfont(name, fallback_to_default=False)).get_charmap()
                   for name in ("DejaVu Sans", "STIXGeneral"))  # matplotlib brings both

@@ -5,6 +5,7 @@ import copy
 import functools
 import importlib.util
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from src.core.places import ROOT
@@ -45,25 +46,46 @@ def package_folder(package: str) -> Path:
 
 
 @functools.cache
-def _tree(file: Path) -> ast.Module | None:
-    return ast.parse(file.read_text(encoding="utf-8")) if file.is_file() else None
+def _names(file: Path) -> dict[str, ast.stmt] | None:
+    """What a module's names stand for: the class, function or assignment on its top level, or an import anywhere."""
+    if not file.is_file():
+        return None
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    top, found = set(map(id, tree.body)), {}
+    for node in ast.walk(tree):
+        given: list[str] = []
+        if isinstance(node, ast.ImportFrom):
+            given = [alias.asname or alias.name for alias in node.names]
+        elif id(node) in top and isinstance(node, ast.ClassDef | ast.FunctionDef):
+            given = [node.name]
+        elif id(node) in top and isinstance(node, ast.Assign):
+            given = [target.id for target in node.targets if isinstance(target, ast.Name)]
+        for name in given:
+            found.setdefault(name, node)
+    return found
 
 
 def definition(file: Path, name: str, depth: int) -> tuple[ast.ClassDef | ast.FunctionDef | None, Path | None]:
     """The class or function called ``name``, followed through ``from x import name``."""
-    tree = _tree(file)
-    if tree is None or depth == 0:
+    found, home = _statement(file, name, depth)
+    return (found if isinstance(found, ast.ClassDef | ast.FunctionDef) else None), home
+
+
+def _statement(file: Path, name: str, depth: int, within: Sequence[str] = ()) -> tuple[ast.stmt | None, Path | None]:
+    """The statement of a module that gives something the name, followed through imports (of the packages ``within``
+    alone, if any are named), and the file it stands in."""
+    names = _names(file)
+    if names is None or depth == 0:
         return None, None
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name and node in tree.body:
-            return node, file
-        if isinstance(node, ast.ImportFrom):
-            for alias in node.names:
-                if (alias.asname or alias.name) == name:
-                    target = _imported_file(file, node, alias.name)
-                    found = definition(target, alias.name, depth - 1) if target else (None, None)
-                    return found if found[0] is not None else (None, None)
-    return None, file
+    node = names.get(name)
+    if not isinstance(node, ast.ImportFrom):
+        return node, file
+    if within and not node.level and (node.module or "").split(".")[0] not in within:
+        return None, None
+    original = next(alias.name for alias in node.names if (alias.asname or alias.name) == name)
+    target = _imported_file(file, node, original)
+    found, home = _statement(target, original, depth - 1, within) if target else (None, None)
+    return found, None if found is None else home
 
 
 def _imported_file(file: Path, node: ast.ImportFrom, name: str) -> Path | None:
@@ -92,18 +114,7 @@ class _Spelled(ast.NodeTransformer):
         self.home, self.depth = home, depth
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
-        value, home = _alias(self.home, node.id, self.depth)
-        return node if value is None else _Spelled(home, self.depth - 1).visit(copy.deepcopy(value))
-
-
-def _alias(file: Path, name: str, depth: int) -> tuple[ast.expr | None, Path]:
-    """The type called ``name`` in a module, and the module where it stands."""
-    tree = _tree(file)
-    for node in tree.body if tree is not None and depth else ():
-        if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == [name]:
-            return (node.value if isinstance(node.value, ast.Subscript | ast.BinOp) else None), file
-        if isinstance(node, ast.ImportFrom) and (node.level or (node.module or "").split(".")[0] in OURS):
-            for item in node.names:
-                if (item.asname or item.name) == name and (target := _imported_file(file, node, item.name)):
-                    return _alias(target, item.name, depth - 1)
-    return None, file
+        found, home = _statement(self.home, node.id, self.depth, OURS)
+        if home is None or not isinstance(found, ast.Assign) or not isinstance(found.value, ast.Subscript | ast.BinOp):
+            return node
+        return _Spelled(home, self.depth - 1).visit(copy.deepcopy(found.value))

@@ -26,7 +26,6 @@ def untimed(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if "seconds" not in name and name not in ("command", "status")}
 
 
-
 def outcome(folder: Path) -> dict[str, Any]:
     """Weights, optimiser, history, queries, every row of metrics.csv, every figure; without seconds."""
     stored = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)

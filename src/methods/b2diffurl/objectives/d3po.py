@@ -3,7 +3,6 @@
 Yang et al., *Using Human Feedback to Fine-tune Diffusion Models without Any Reward Model*, arXiv 2311.13231.
 """
 
-
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 

@@ -3,7 +3,6 @@
 Black et al., *Training Diffusion Models with Reinforcement Learning*, arXiv 2305.13301; PPO: arXiv 1707.06347.
 """
 
-
 import torch
 from torch import Tensor
 

@@ -3,7 +3,6 @@
 Fan et al., *DPOK: Reinforcement Learning for Fine-tuning Text-to-Image Diffusion Models*, arXiv 2305.16381.
 """
 
-
 from src.methods.b2diffurl.objectives.ddpo import DDPO
 from src.methods.b2diffurl.objectives.weighting import Weighting
 

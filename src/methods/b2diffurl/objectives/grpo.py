@@ -3,7 +3,6 @@
 Shao et al., *DeepSeekMath*, arXiv 2402.03300, eq. 3; for denoising steps: Liu et al., *Flow-GRPO*, arXiv 2505.05470.
 """
 
-
 from src.methods.b2diffurl.objectives.ddpo import DDPO
 from src.methods.b2diffurl.objectives.weighting import Weighting
 
