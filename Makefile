@@ -8,6 +8,10 @@ S      ?= b2_small_grid
 PICK   ?= highest
 WHAT   := -e ".[dev,tensorboard,openclip,fidelity,sweeps]"
 
+# Compiled packages are kept in the environment even where Python is told to keep none, as containers often do: each start
+# would compile thousands of files again, for ten seconds.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup run pskd sweep test test-all test-lowest kill-test reward-server tiny-sd bench lint doctor dashboard clean
 

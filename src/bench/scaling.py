@@ -54,11 +54,11 @@ def main() -> None:
     rows = {name: [method.row(ranks, link) for ranks in GPUS] for name, method in found.items()}
     for name, method in found.items():
         note(f"\n{name}: {method.forward / 1e9:,.1f} GFLOP a forward pass, {method.gradients:,} trained parameters\n")
-        note("| GPUs | GB a GPU | sent by a GPU, MB | time for gradients | for rewards or rows |")
-        note("|---|---|---|---|---|")
+        note("| GPUs | GB a GPU | sent by a GPU, MB | time for gradients | for rewards or rows | at work in updates |")
+        note("|---|---|---|---|---|---|")
         for row in rows[name]:
             note(f"| {row.ranks:,} | {row.memory / 1e9:.3f} | {row.sent / 1e6:,.1f} | {100 * row.gradients:.2f} % "
-                 f"| {100 * row.own:.3f} % |")
+                 f"| {100 * row.own:.3f} % | {100 * row.busy:.0f} % |")
     draw(rows, options.out)
 
 

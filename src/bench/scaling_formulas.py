@@ -1,10 +1,13 @@
-"""What both methods compute, hold and send on a number of GPUs, by formulas. Pure Python."""
+"""What both methods compute, hold and send on a number of GPUs, by formulas."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
 
+import torch
+
+from src.methods.b2diffurl.update import updates
 from src.models.memory import held
 
 FLOAT, HALF, WORD = 4, 2, 8  # bytes
@@ -38,6 +41,7 @@ class Row:
     sent: float  # bytes a GPU sends in a stage or an epoch
     gradients: float  # share of the time for gradients, as any training on several GPUs has it
     own: float  # share of the time for what the method itself sends: rewards, or rows
+    busy: float = 1.0  # of the time in updates, while all wait for the one with most samples, a GPU's mean share
 
 
 @dataclass(frozen=True)
@@ -62,23 +66,29 @@ class B2:
         trunks = math.ceil(self.trunks / ranks)
         guided = 2  # conditional and unconditional rows
         update = 3 if self.shared else 2  # backward through frozen weights is one forward, else two
-        pairs = self.updates * self.own_samples(ranks) * update
+        busiest = self.busiest(ranks)
+        pairs = sum(busiest) * update
         work = guided * self.steps * self.forward * (trunks * self.branches + pairs)
         told = FLOAT * self.trunks * self.branches
         wait = link.gather(told, ranks)
         memory = held(trunks * self.branches, math.ceil(self.kept / ranks), self.steps) * self.latents
         more, sent, reduce = self.of_shared(ranks, link) if self.shared else self.of_copies(ranks, link)
         time = wait + reduce + work / link.flops
-        return Row(ranks, memory + more, (ranks - 1) / ranks * told + sent, reduce / time, wait / time)
+        return Row(ranks, memory + more, (ranks - 1) / ranks * told + sent, reduce / time, wait / time,
+                   self.inner_epochs * self.kept / ranks / sum(busiest))
 
     @property
     def updates(self) -> int:
         """Optimiser steps of a stage."""
         return self.inner_epochs * math.ceil(self.kept / self.samples_per_update)
 
-    def own_samples(self, ranks: int) -> int:
-        """Of an update, on the rank that has most."""
-        return math.ceil(self.samples_per_update / ranks)
+    def busiest(self, ranks: int) -> list[int]:
+        """Of each update of a stage, the samples of the rank that has most; every trunk keeps as many as another."""
+        plan = updates(self.kept, inner_epochs=self.inner_epochs, samples_per_update=self.samples_per_update,
+                       seed=0, stage=0)
+        trunk_of = torch.arange(self.kept) * self.trunks // self.kept
+        rank_of = trunk_of * min(ranks, self.trunks) // self.trunks
+        return [int(rank_of[samples].bincount().max()) for samples in plan]
 
     def of_copies(self, ranks: int, link: Link) -> tuple[float, float, float]:
         """Every rank has the weights: bytes held beside trajectories, bytes sent for gradients, seconds."""
@@ -94,7 +104,7 @@ class B2:
         host, hosts = min(ranks, link.host), max(1, ranks // link.host)
         size = FLOAT * self.gradients
         rolled = self.steps * math.ceil(math.ceil(self.trunks / ranks) * self.branches / self.rollout_batch)
-        trained = self.updates * math.ceil(self.own_samples(ranks) * self.steps / self.micro_batch)
+        trained = sum(math.ceil(samples * self.steps / self.micro_batch) for samples in self.busiest(ranks))
         passes = HALF * self.gradients * (rolled + 2 * trained) + size * trained
         sent = (host - 1) / host * passes + (hosts - 1) / hosts * 2 * self.updates * size / host
         seconds = replace(link, bandwidth=link.inside).gather(passes, host)

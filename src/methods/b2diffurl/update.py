@@ -14,6 +14,8 @@ from src.methods.b2diffurl.noise import keyed_permutation
 from src.methods.b2diffurl.objectives.base import Objective
 from src.methods.b2diffurl.sampling import Denoise, Rollout
 
+TURNS = 2  # with 1, two samples of a trunk would hardly ever share a step; more would balance small shares less
+
 
 @dataclass(frozen=True)
 class Kept:
@@ -78,12 +80,24 @@ def updates(kept: int, *, inner_epochs: int, samples_per_update: int, seed: int,
 
     Steps of an epoch take as many samples as each other, give or take a group: the loss is a mean, and a step on the
     one sample that is left over would weigh as much as one on all the others.
+
+    They take as many of each part of the stage, too. A sample can only be trained where it was drawn, and each process
+    draws a run of neighbours: dealt without regard to that, a step would wait for the one that happens to have most.
     """
     groups, size = kept // group, max(1, samples_per_update // group)
     steps = max(1, math.ceil(groups / size))
     orders = [keyed_permutation(groups, seed=seed, stage=stage, stream=epoch) for epoch in range(inner_epochs)]
     members = torch.arange(group)
-    return [(chunk[:, None] * group + members).flatten() for order in orders for chunk in order.tensor_split(steps)]
+    return [(chunk[:, None] * group + members).flatten() for order in orders for chunk in _dealt(order, steps)]
+
+
+def _dealt(order: LongTensor, steps: int) -> list[LongTensor]:
+    """The numbers of `order`, a permutation, in `steps` parts: of each `TURNS * steps` numbers in a row, which go to
+    the parts in turn as they stand in `order`, each part has `TURNS`."""
+    by_block = (order // (TURNS * steps)).argsort(stable=True)
+    part = torch.empty_like(order)
+    part[by_block] = torch.arange(len(order)) % steps
+    return [order[part == number] for number in range(steps)]
 
 
 def policy(denoise: Denoise, ddim: Ddim, kept: Kept, pairs: Pairs) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch import Callback
 from torch import Tensor
 
+from src.methods.b2diffurl.noise import keyed_permutation
 from src.methods.b2diffurl.objectives.ddpo import DDPO
 from src.methods.b2diffurl.update import log_prob, pairs_of, replayed, updates
 from src.models.sdxl import StableDiffusionXL
@@ -72,6 +73,26 @@ def first_log_ratios(module) -> Tensor:
 def test_no_update_is_left_with_a_rest(kept: int, size: int, group: int, sizes: list[int]) -> None:
     plan = updates(kept, inner_epochs=1, samples_per_update=size, seed=0, stage=0, group=group)
     assert [len(part) for part in plan] == sizes
+
+
+@pytest.mark.parametrize("group", [1, 2])
+def test_every_process_has_its_share_of_every_update(group: int) -> None:
+    """The reference's sizes: each of 256 trunks keeps two samples, 128 an update, on 32 processes."""
+    plan = updates(512, inner_epochs=2, samples_per_update=128, seed=0, stage=0, group=group)
+    assert len(plan) == 8
+    for part in plan:
+        assert part.div(512 // 32, rounding_mode="floor").bincount().tolist() == [4] * 32
+
+
+def test_siblings_meet_in_an_update_as_eight_neighbours_dealt_to_four_steps_do() -> None:
+    plans = [updates(512, inner_epochs=1, samples_per_update=128, seed=0, stage=stage) for stage in range(20)]
+    together = sum(int((part.div(2, rounding_mode="floor").bincount() == 2).sum()) for plan in plans for part in plan)
+    assert together / (20 * 256) == pytest.approx(1 / 7, abs=0.02)
+
+
+def test_a_single_update_takes_the_samples_in_the_order_of_the_permutation() -> None:
+    (part,) = updates(96, inner_epochs=1, samples_per_update=96, seed=3, stage=4)
+    assert torch.equal(part, keyed_permutation(96, seed=3, stage=4, stream=0))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
