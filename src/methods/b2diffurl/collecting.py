@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import LongTensor, Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
@@ -30,6 +31,13 @@ class Collecting:
 
     def train_dataloader(self) -> DataLoader:
         return DataLoader(_Stage(self), batch_size=None)
+
+    def on_train_start(self) -> None:
+        """Past rewards are those of the checkpoint that the training goes on from."""
+        before, now = self.history_of_rewards.of, self.scored()
+        if not self.history_of_rewards.goes_on_with(now):
+            rank_zero_warn(f"the checkpoint's past rewards are of {before}, and this training's are of {now}: each "
+                           "prompt's statistics begin anew")
 
     def collect(self, stage: int) -> list[LongTensor]:
         """Fills `self.kept` and returns the samples of each optimiser step, `updates_per_stage` of them: numbers among

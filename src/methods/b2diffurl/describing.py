@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 
 class Describing:
     """The method in words; nothing needs to be loaded."""
@@ -29,3 +31,8 @@ class Describing:
     def identity(self) -> dict[str, str | int]:
         return {"method": "b2diffurl", "model": self.model.name, "adapter": self.model.adapter,
                 "objective": type(self.objective).__name__.lower()}
+
+    def scored(self) -> str:
+        """What past rewards are of: a reward has its scale, and prompts are numbered by their place in a list."""
+        prompts = hashlib.sha256("\n".join(self.prompts.train).encode()).hexdigest()
+        return f"{self.reward.identity()} on prompts {prompts[:12]}"

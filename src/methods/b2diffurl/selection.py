@@ -5,7 +5,7 @@ ranks. Statistics run in float64, without loops over prompts; the tensors are sm
 """
 
 from collections import deque
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import LongTensor, Tensor
@@ -18,10 +18,20 @@ _ROUNDING = 1e-6  # rewards that differ by less than this share of their size di
 
 
 class RewardHistory:
-    """The rewards of the last `window` stages, per prompt."""
+    """The rewards of the last `window` stages, per prompt; `of` says which reward's and which prompts'."""
 
     def __init__(self, window: int) -> None:
         self.stages: deque[tuple[LongTensor, Tensor]] = deque(maxlen=window)
+        self.of: str | None = None
+
+    def goes_on_with(self, of: str) -> bool:
+        """Whether what comes is of the same reward and prompts. Else the past is forgotten: it has another scale, or
+        is numbered otherwise."""
+        same = self.of in (None, of)
+        if not same:
+            self.stages.clear()
+        self.of = of
+        return same
 
     def add(self, prompts: LongTensor, rewards: Tensor) -> None:
         """Append one stage: prompts int64 [M], rewards [M]; the oldest stage leaves a full window."""
@@ -34,15 +44,17 @@ class RewardHistory:
         pooled = torch.cat([prompts.cpu(), *past_prompts]), torch.cat([rewards.double().cpu(), *past_rewards])
         return pooled[0].to(device), pooled[1].to(device)
 
-    def state_dict(self) -> dict[str, list]:
+    def state_dict(self) -> dict[str, Any]:
         """Plain lists, exact in float64."""
         return {
+            "of": self.of,
             "prompts": [prompts.tolist() for prompts, _ in self.stages],
             "rewards": [rewards.tolist() for _, rewards in self.stages],
         }
 
-    def load_state_dict(self, state: dict[str, list]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         self.stages.clear()
+        self.of = state.get("of")
         for prompts, rewards in zip(state["prompts"], state["rewards"], strict=True):
             self.add(torch.tensor(prompts, dtype=torch.int64), torch.tensor(rewards, dtype=torch.float64))
 

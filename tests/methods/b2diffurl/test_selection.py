@@ -77,6 +77,15 @@ def test_the_window_is_the_last_h_stages_plus_this_one():
     assert torch.equal(alone, normalise(rewards, prompts, trunks, None)[0])
 
 
+def test_rewards_of_another_kind_are_forgotten():
+    history, resumed = past(3), RewardHistory(8)
+    assert history.goes_on_with("clip on prompts a") and len(history.stages) == 3
+    resumed.load_state_dict(history.state_dict())
+    assert resumed.goes_on_with("clip on prompts a") and len(resumed.stages) == 3
+    assert not resumed.goes_on_with("jpeg on prompts a") and not resumed.stages
+    assert resumed.state_dict()["of"] == "jpeg on prompts a"
+
+
 def test_trap_5_statistics_do_not_depend_on_how_prompts_were_dealt():
     rewards, prompts, trunks = stage()
     history = past(2)
