@@ -65,7 +65,8 @@ class Evaluating:
         if not len(task.slots):  # a rank without pictures, which only lends its part of shared weights
             return
         pictures = self.model.decode(rolled.latents)
-        self.tally.add(task, rolled.latents, pictures, self.all_scores(pictures, task.prompt_index))
+        self.tally.add(task, rolled.latents, pictures, self.all_scores(pictures, task.prompt_index),
+                       every=self.state is not None)  # the protocol's measures take all
         self.model.evaluations = evaluations  # the cost axes tell what training costs
 
     def all_scores(self, pictures: Tensor, prompt_index: LongTensor) -> dict[str, Tensor]:

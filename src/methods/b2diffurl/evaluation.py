@@ -22,6 +22,11 @@ class Task:
     prompt_index: LongTensor  # [B] into the list of all prompts, training prompts first
     slots: LongTensor  # [B] decide the noise
 
+    @property
+    def first(self) -> Tensor:
+        """bool [B]: the first pictures of their prompts, as `tasks` numbers them."""
+        return self.slots == self.prompt_index
+
 
 def tasks(train: int, heldout: int, *, prompts: int, images: int, batch: int) -> list[Task]:
     """The first `prompts` prompts of both splits, `images` pictures each, in batches; empty splits are left out.
@@ -55,18 +60,22 @@ class Tally:
     prompt_index: list[Tensor] = field(default_factory=list)
     latents: list[Tensor] = field(default_factory=list)
     scores: list[dict[str, Tensor]] = field(default_factory=list)
-    pictures: list[Tensor] = field(default_factory=list)  # uint8 [B, 3, H, W]
+    pictured: list[Tensor] = field(default_factory=list)  # bool [B]: whose picture is kept
+    pictures: list[Tensor] = field(default_factory=list)  # uint8 [at most B, 3, H, W]
 
     @classmethod
     def of(cls, tallies: Sequence[Tally]) -> Tally:
         """What several processes have seen, one after the other."""
         return cls(*([item for tally in tallies for item in getattr(tally, part.name)] for part in fields(cls)))
 
-    def add(self, task: Task, latents: Tensor, pictures: Tensor, scores: dict[str, Tensor]) -> None:
+    def add(self, task: Task, latents: Tensor, pictures: Tensor, scores: dict[str, Tensor], *,
+            every: bool = False) -> None:
+        """A task's results. Without `every` only each prompt's first picture is kept: those that are shown."""
         self.split += [task.split] * len(task.slots)
         self.prompt_index.append(task.prompt_index.cpu())
         self.latents.append(latents.cpu())
-        self.pictures.append((pictures * 255).round().byte().cpu())
+        self.pictured.append((task.first | every).cpu())
+        self.pictures.append((pictures[task.first | every] * 255).round().byte().cpu())
         self.scores.append({name: values.float().cpu() for name, values in scores.items()})
 
     def figures(self) -> dict[str, float]:

@@ -50,7 +50,8 @@ def gallery_of(tally: Tally, words: list[str], scorers: list[str]) -> Gallery:
     scores = {name: torch.cat([part[name] for part in tally.scores])[chosen].tolist() for name in tally.scores[0]}
     captions = [" ".join(f"{name} {scores[name][place]:.2f}" for name in scorers) for place in range(len(chosen))]
     right = [value == 1 for value in scores["all_right"]] if "all_right" in scores else None
-    pictures = torch.cat(tally.pictures)[chosen].permute(0, 2, 3, 1).numpy()
+    place = torch.cat(tally.pictured).cumsum(0) - 1
+    pictures = torch.cat(tally.pictures)[place[chosen]].permute(0, 2, 3, 1).numpy()
     prompts, splits = [words[index[row]] for row in chosen], [tally.split[row] for row in chosen]
     return Gallery(pictures, prompts, splits, captions, right)
 

@@ -181,12 +181,14 @@ def test_evaluating_costs_no_training_and_keeps_no_trajectory(make) -> None:
 # --- sheets and plots ------------------------------------------------------------------------------------------------
 
 
-def test_the_gallery_takes_the_first_picture_of_evenly_spread_prompts(tmp_path) -> None:
+@pytest.mark.parametrize("every", [False, True])
+def test_the_gallery_takes_the_first_picture_of_evenly_spread_prompts(tmp_path, every: bool) -> None:
     tally, words = Tally(), [f"prompt {number}" for number in range(40)]
     for task in tasks(30, 4, prompts=30, images=2, batch=7):
         scores = {"clip": task.slots.double() / 1000, "all_right": (task.slots > 10).float()}
         pictures = (task.slots / 255)[:, None, None, None].expand(-1, 3, 8, 8)
-        tally.add(task, torch.rand(len(pictures), 4, 2, 2), pictures, scores)
+        tally.add(task, torch.rand(len(pictures), 4, 2, 2), pictures, scores, every=every)
+    assert sum(map(len, tally.pictures)) == (68 if every else 34) and len(tally.split) == 68
     gallery = gallery_of(tally, words, ["clip"])
     assert gallery.splits == ["eval"] * PER_SPLIT + ["heldout"] * 4
     assert gallery.prompts[:3] == ["prompt 0", "prompt 3", "prompt 6"] and gallery.prompts[-4:] == words[30:34]
