@@ -6,9 +6,18 @@ import os
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # processes that share the cores
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(autouse=True)
+def charts_in_no_time(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Laying out and rendering charts takes longer than a short run's training: a file of one pixel stands for each,
+    but in tests marked `draws`, in processes of their own and in fixtures that several tests share."""
+    if not request.node.get_closest_marker("draws"):
+        monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda _, file: Image.new("RGB", (1, 1)).save(file))
 
 
 @pytest.fixture(scope="session")

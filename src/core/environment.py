@@ -4,6 +4,7 @@ import json
 import platform
 import subprocess
 import sys
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,7 @@ def gpus() -> list[str]:
     return [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
 
 
+@cache
 def packages() -> dict[str, str]:
     """Every installed distribution and its version."""
     found = {item.metadata["Name"]: item.version for item in metadata.distributions() if item.metadata["Name"]}

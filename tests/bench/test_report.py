@@ -13,6 +13,8 @@ from src.bench import report
 from src.bench.timing import Result, skipped, summary
 from src.bench.unet_cases import TINY, Speed, fitting, unet
 
+pytestmark = pytest.mark.draws
+
 
 def test_a_ratio_is_the_median_of_ratios_in_turn() -> None:
     found = summary("a", "cost", "with", "without", [(2.0, 1.0), (9.0, 3.0), (4.0, 4.0), (8.0, 2.0), (5.0, 1.0)])

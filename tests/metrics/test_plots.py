@@ -18,6 +18,8 @@ from src.metrics import fonts, functions, plots
 from src.metrics.curves import read_columns
 from src.metrics.scores import Scores
 
+pytestmark = pytest.mark.draws
+
 
 def scored(n: int = 200, classes: int = 6, scale: float = 2.0, right: bool | None = None) -> Scores:
     generator = torch.Generator().manual_seed(n)

@@ -21,6 +21,8 @@ from src.sweeps.curve import read_points
 from src.sweeps.figure_choice import usual_names
 from src.sweeps.runs import read_runs
 
+pytestmark = pytest.mark.draws
+
 ERRORS = {"crossentropy": {0: 10.0, 1: 12.0, 2: 14.0}, "pskd": {0: 9.0, 1: 10.0, 2: 12.0, 3: 50.0},
           "cskd": {2: 20.0}, "tfkd": {7: 1.0}}
 HALF = 4.302652729911275 * math.sqrt(1 / 3) / math.sqrt(3)  # t(0.975, 2 degrees) x std / sqrt(n) of -1, -2, -2

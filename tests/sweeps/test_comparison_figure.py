@@ -12,6 +12,8 @@ from src.sweeps.comparison_figure import draw_comparison
 from src.sweeps.figure_choice import left_out, usual_names
 from tests.sweeps.test_comparison import add_run
 
+pytestmark = pytest.mark.draws
+
 PARTS = [f"verifier_{part}" for part in ("colour_1", "shape_1", "colour_2", "shape_2", "relation", "clean")]
 TINY = [f"{group}/{leaf}" for group in ("eval", "heldout") for leaf in ("clip", "all_right", "verifier", *PARTS)]
 TINY += ["diversity/latent", "diversity/latent_heldout", "cost/reward_queries"]

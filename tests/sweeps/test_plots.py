@@ -15,6 +15,8 @@ from src.sweeps.panels import draw_panel
 from src.sweeps.rows import Row, Rows, unrepeated
 from src.sweeps.scale import brief, scale_of, shortened
 
+pytestmark = pytest.mark.draws
+
 
 def row(number: int, value: float | None, seed: int | None = 0, **values: str) -> Row:
     return Row(number, f"{number:03d}", values, seed, "finished", 1.0, {}, value)

@@ -16,6 +16,8 @@ from src.methods.b2diffurl.pictures import PER_SPLIT, Gallery, draw_sheet, galle
 from src.methods.b2diffurl.plots import draw_plots, read_columns
 from tests.methods.b2diffurl.conftest import trainer_for
 
+pytestmark = pytest.mark.draws
+
 PNG = b"\x89PNG"
 
 

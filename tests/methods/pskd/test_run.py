@@ -18,6 +18,7 @@ METHODS = ("pskd", "crossentropy", "label_smoothing", "crossentropy_scaled", "cs
 FIGURES = ("top1_err", "top5_err", "nll", "brier", "ece", "ece15", "aurc", "eaurc")
 
 
+@pytest.mark.draws
 @pytest.mark.parametrize("method", METHODS)
 def test_a_method_runs_through_every_phase(runner: Runner, method: str) -> None:
     assert runner(f"method={method}") == 0
