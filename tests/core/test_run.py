@@ -10,7 +10,6 @@ import torch
 import yaml
 
 from src.core.console import figures_table
-from src.core.processes import rendezvous
 
 EXPECTED = {"config.yaml", "overrides.txt", "env.json", "metrics.csv", "metrics.json", "checkpoints", "plots", "export"}
 
@@ -148,16 +147,3 @@ def test_loggers_take_figures_and_pictures(toy, logger, monkeypatch, tmp_path):
         identity = (toy.folder / "wandb_id.txt").read_text()
         assert len(list((toy.output / "wandb").glob(f"offline-run-*-{identity}"))) >= 1
         assert list((toy.output / "wandb").glob("offline-run-*/files/media/images/*.png"))
-
-
-def test_a_job_of_several_tasks_without_srun_is_told(toy, monkeypatch, capsys):
-    for name, value in {"JOB_ID": "7", "NTASKS": "4", "PROCID": "0", "JOB_NAME": "train"}.items():
-        monkeypatch.setenv(f"SLURM_{name}", value)
-    monkeypatch.setattr(rendezvous, "decided", lambda what, decide: decide())
-    assert toy() == 2
-    assert "SLURM_NTASKS=4: only srun starts" in capsys.readouterr().err and not toy.output.exists()
-    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
-    rendezvous.check()  # torchrun starts the tasks of a node
-    monkeypatch.delenv("TORCHELASTIC_RUN_ID")
-    monkeypatch.setenv("SLURM_JOB_NAME", "interactive")
-    assert toy("trainer.max_epochs=1") == 0

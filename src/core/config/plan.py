@@ -15,7 +15,7 @@ from src.core.config.check import check
 from src.core.config.compose import Composed, compose, plain
 from src.core.config.origin import Origin
 from src.core.errors import Problems, UserError
-from src.core.processes import rendezvous
+from src.core.processes import rendezvous, tasks
 from src.core.states import State, run_of
 
 
@@ -49,6 +49,7 @@ class _Found:
 
 def make(overrides: Sequence[str], roots: Sequence[Path] = (), argv: Sequence[str] | None = None) -> Plan:
     """Compose, find what is to be continued, check. Raises ``UserError`` with every problem at once."""
+    tasks.check()  # before tasks ask each other
     composed, given = compose(overrides, roots), list(overrides)
     asked = _asked(composed)
     find = {"train": _training, "eval": _evaluation, "sample": _evaluation, "protocol": _protocol}.get(asked["mode"])
@@ -122,7 +123,6 @@ def _checked(composed: Composed, roots: Sequence[Path], ours: bool, plan: Plan) 
     composed.cfg.run_dir = str(plan.folder)
     cfg = _resolved(composed)
     check(cfg, composed.problems, Origin(composed, plan.overrides, roots))
-    rendezvous.check()
     if console.is_main_process():
         runfolder.check_writable(plan.folder)
         if not ours:

@@ -13,6 +13,7 @@ from typing import Any
 
 from src.core import console
 from src.core.errors import UserError
+from src.core.processes import tasks
 
 PATIENCE = timedelta(seconds=120)  # until the main process has been started too
 _kept: list[Any] = []  # the main process's store lives as long as it: others may ask late
@@ -20,15 +21,7 @@ _kept: list[Any] = []  # the main process's store lives as long as it: others ma
 
 def is_needed() -> bool:
     """Whether this is one of several processes that torchrun or srun has started."""
-    return _by_torchrun() or _by_srun()
-
-
-def check() -> None:
-    """Raise ``UserError`` in a job of several tasks whose script has forgotten srun: it would wait for the others."""
-    if _by_srun() and "TORCHELASTIC_RUN_ID" not in os.environ and "SLURM_STEP_ID" not in os.environ:
-        tasks = f"SLURM_NTASKS={os.environ['SLURM_NTASKS']}"
-        raise UserError(tasks, "only srun starts a job's tasks, and this process was started without it",
-                        "write srun python -m src.run ... as experiments/slurm/train.sbatch, or ask for --ntasks=1")
+    return _by_torchrun() or tasks.are_several()
 
 
 def decided(what: str, decide: Callable[[], Path | None]) -> Path | None:
@@ -52,12 +45,6 @@ def decided(what: str, decide: Callable[[], Path | None]) -> Path | None:
 
 def _by_torchrun() -> bool:
     return "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ.get("WORLD_SIZE") or 1) > 1
-
-
-def _by_srun() -> bool:
-    """As Lightning tells it: a job called bash or interactive starts its own processes."""
-    return (int(os.environ.get("SLURM_NTASKS") or 1) > 1 and "SLURM_PROCID" in os.environ
-            and os.environ.get("SLURM_JOB_NAME") not in ("bash", "interactive"))
 
 
 def _store() -> Any:
