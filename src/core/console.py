@@ -28,7 +28,8 @@ def is_main_process() -> bool:
 def rank() -> int:
     """This process's number, before it is connected with the others: 0 for the one that speaks."""
     names = () if is_main_process() else ("RANK", "SLURM_PROCID", "LOCAL_RANK", "NODE_RANK")
-    return next((int(os.environ[name]) for name in names if os.environ.get(name)), 0)
+    numbers = (int(os.environ.get(name) or 0) for name in names)
+    return next(filter(None, numbers), 0)  # SLURM's only task is 0 to those that it has started, too
 
 
 def note(text: str) -> None:

@@ -7,7 +7,7 @@ from lightning.pytorch import Trainer
 
 from src.core.config import trainer_rules
 from src.core.errors import Problems, UserError
-from src.core.processes import rendezvous
+from src.core.processes import rendezvous, tasks
 
 
 def refuse_missing(trainer: dict[str, Any]) -> None:
@@ -24,6 +24,8 @@ def refuse_missing(trainer: dict[str, Any]) -> None:
     if gpus and wanted and wanted > gpus and not rendezvous.is_needed():
         raise UserError(f"trainer.devices={wanted}", f"PyTorch sees {gpus} on this machine",
                         f"use trainer.devices={gpus} or less; auto takes all")
+    if gpus and trainer_rules.processes(trainer) is None:
+        tasks.check_devices({**trainer, "devices": gpus})
 
 
 def name(trainer: Trainer) -> str:

@@ -14,7 +14,7 @@ from src.core.build import build
 from src.core.callbacks import RunState, seed_everything
 from src.core.config.plan import Plan
 from src.core.errors import UserError
-from src.core.processes import rendezvous
+from src.core.processes import rendezvous, tasks
 from src.core.progress import ConsoleProgress
 from src.core.results import Results
 from src.core.runfolder import short
@@ -150,7 +150,8 @@ class Work:
             node["enable_checkpointing"] = False
         self.loggers = self._build_loggers()
         return build(node, callbacks=[self.state, ConsoleProgress(), *callbacks], logger=self.loggers or False,
-                     plugins=[checkpoint.AtomicCheckpointIO()], default_root_dir=str(self.plan.folder))
+                     plugins=[checkpoint.AtomicCheckpointIO(), *tasks.plugins()],
+                     default_root_dir=str(self.plan.folder))
 
     def _build_loggers(self) -> list[Logger]:
         nodes = (self.plan.cfg.get("logger") or {}).values()

@@ -6,6 +6,7 @@ import os
 import subprocess
 from typing import Any
 
+from src.core.config import trainer_rules
 from src.core.cores import own
 from src.core.processes import neighbours
 
@@ -34,8 +35,7 @@ def gpus_of_a_job(trainer: dict[str, Any]) -> int:
     """Of a run with this trainer, 0 on the CPU."""
     if trainer.get("accelerator") == "cpu":
         return 0
-    devices = trainer.get("devices")
-    return devices if isinstance(devices, int) and devices > 0 else 1
+    return trainer_rules.processes(trainer) or 1
 
 
 def shares(jobs: int, names: list[str], each: int, threads: int | None = None) -> list[dict[str, str]]:

@@ -123,6 +123,7 @@ def _checked(composed: Composed, roots: Sequence[Path], ours: bool, plan: Plan) 
     composed.cfg.run_dir = str(plan.folder)
     cfg = _resolved(composed)
     check(cfg, composed.problems, Origin(composed, plan.overrides, roots))
+    tasks.check_devices(cfg["trainer"])
     if console.is_main_process():
         runfolder.check_writable(plan.folder)
         if not ours:

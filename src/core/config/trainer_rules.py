@@ -48,6 +48,15 @@ def count(devices: Any) -> int | None:
     return devices if _whole(devices) else None
 
 
+def processes(trainer: dict[str, Any]) -> int | None:
+    """How many processes each node of a run has, one a device; None where only the node can tell."""
+    devices, number = trainer.get("devices"), count(trainer.get("devices"))
+    if number is not None:
+        return number if number > 0 else None
+    names = devices if isinstance(devices, list) else str(devices).split(",")
+    return sum(str(name).strip().isdigit() for name in names) or (1 if trainer.get("accelerator") == "cpu" else None)
+
+
 def _devices(devices: Any) -> list[str]:
     """On GPUs, or wherever Lightning finds best."""
     number = count(devices)

@@ -1,7 +1,9 @@
-"""The tasks that SLURM starts for a job, and how they find each other."""
+"""The tasks that SLURM starts for a job, against the processes of a run: both have to be the same ones."""
 
 import os
+from typing import Any
 
+from src.core.config import trainer_rules
 from src.core.errors import Problems, describe
 
 
@@ -29,9 +31,45 @@ def check() -> None:
         raise Problems(problems)
 
 
+def check_devices(trainer: dict[str, Any]) -> None:
+    """Raise ``Problems`` where a job's tasks are not one for each device; of one task Lightning starts the others."""
+    if "TORCHELASTIC_RUN_ID" in os.environ or not _count() or _is_interactive():
+        return
+    nodes = trainer.get("num_nodes") or 1
+    if not are_several():
+        if nodes > 1:
+            raise Problems([describe(f"trainer.num_nodes={nodes}", "this job has one task, and every device of several "
+                                     "nodes needs one", "start it with experiments/slurm/train.sbatch")])
+        return
+    found = [*_unlike(trainer, "devices", trainer_rules.processes(trainer), "SLURM_NTASKS_PER_NODE",
+                      "--ntasks-per-node"),
+             *_unlike(trainer, "num_nodes", nodes, "SLURM_NNODES", "--nodes")]
+    if found:
+        raise Problems(found)
+
+
+def plugins() -> list[Any]:
+    """For the Trainer of a job of one task, which Lightning would take for the whole run: with this it starts the
+    processes of the other devices itself."""
+    if "TORCHELASTIC_RUN_ID" in os.environ or _count() != 1:
+        return []
+    from lightning.fabric.plugins.environments import LightningEnvironment
+
+    return [LightningEnvironment()]
+
+
 def _count() -> int:
     """0 outside SLURM, and in a job that was not asked for a number of tasks."""
     return int(os.environ.get("SLURM_NTASKS") or 0)
+
+
+def _unlike(trainer: dict[str, Any], key: str, wanted: int | None, name: str, option: str) -> list[str]:
+    """A problem if the job was asked for another number than the trainer; None: only the node can tell."""
+    given = os.environ.get(name)
+    if None in (wanted, given) or int(given) == wanted:
+        return []
+    return [describe(f"trainer.{key}={trainer.get(key)}", f"the job has {name}={given}, and every device needs a task",
+                     f"use trainer.{key}={given}, or {option}={wanted}")]
 
 
 def _is_interactive() -> bool:

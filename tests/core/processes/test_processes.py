@@ -100,12 +100,15 @@ def test_a_rank_that_fails_ends_the_run_with_its_message(toy, start) -> None:
 
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_warning_that_only_one_rank_hears_stops_all_and_queues_the_job_again(toy, start, tmp_path, rank: int) -> None:
+    """In a job of one task, as `sbatch --ntasks=1` and submitit start it: the other rank is Lightning's."""
     scontrol = tmp_path / "bin" / "scontrol"
     scontrol.parent.mkdir()
     scontrol.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path / "asked"}\n')
     scontrol.chmod(0o755)
     began = start([sys.executable, *command(toy, *TWO, "method.delay=0.2", "trainer.max_epochs=1000")],
-                  SLURM_JOB_ID="77", PATH=f"{scontrol.parent}:{os.environ['PATH']}")
+                  PATH=f"{scontrol.parent}:{os.environ['PATH']}", SLURM_JOB_ID="77", SLURM_JOB_NAME="train",
+                  SLURM_NTASKS="1", SLURM_NTASKS_PER_NODE="1", SLURM_NNODES="1", SLURM_PROCID="0", SLURM_LOCALID="0",
+                  SLURM_NODEID="0", SLURM_STEP_ID="0")
     wait_for_a_checkpoint(toy, began)
     (child,) = began.children()
     os.kill(child if rank else began.process.pid, signal.SIGUSR1)
