@@ -8,6 +8,7 @@ from typing import Any, Literal
 from src.core import console, runfolder
 from src.core.errors import UserError
 from src.sweeps.counts import check_counts
+from src.sweeps.job_size import sizes
 from src.sweeps.local import Line, Running
 from src.sweeps.slurm_job import Submitted, Task
 
@@ -25,9 +26,9 @@ class Submitit:
         n_jobs: int = 64,
         timeout_min: int = 720,
         partition: str | None = None,
-        nodes: int = 1,
-        tasks_per_node: int = 1,
-        gpus_per_node: int = 1,
+        nodes: int | None = None,
+        tasks_per_node: int | None = None,
+        gpus_per_node: int | None = None,
         cpus_per_task: int = 8,
         mem_gb: float | None = 32,
         signal_delay_s: int = 300,
@@ -42,7 +43,8 @@ class Submitit:
                       "slurm_signal_delay_s": signal_delay_s}
 
     def prepare(self, folder: Path, trainer: dict[str, Any], jobs: int | str | None) -> None:
-        """Find submitit and the cluster. Raises ``UserError`` if one is not there or a number is too small."""
+        """Find submitit and the cluster. Raises ``UserError`` if one is not there, or a number is too small or does not
+        fit the trainer."""
         try:
             import submitit
         except ModuleNotFoundError as error:
@@ -50,6 +52,7 @@ class Submitit:
                             'install it: .venv/bin/pip install -e ".[sweeps]"') from error
         for key, value in {"n_jobs": self.n_jobs, **self.resources}.items():
             check_counts({f"hydra.launcher.{key}": value}, 0 if key in ("gpus_per_node", "mem_gb") else 1)
+        self.resources |= sizes(self.resources, trainer, self.cluster)
         if jobs not in (None, "auto"):
             self.places = int(jobs)
         try:

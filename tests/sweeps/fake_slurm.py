@@ -53,6 +53,10 @@ class Cluster:
             (folder / name).chmod(0o755)
         monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
 
+    def script(self, number: int) -> list[str]:
+        """The lines that a job was submitted with."""
+        return (self.jobs.with_name("jobs.given") / str(number) / "script").read_text().splitlines()
+
     def wait_for(self, number: int, file: Path) -> None:
         """Until a job has written a file."""
         end = time.monotonic() + 60

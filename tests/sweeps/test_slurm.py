@@ -48,8 +48,9 @@ def statuses(folder: Path) -> list[str]:
 
 
 def test_jobs_are_submitted_and_their_ends_are_told(sweeps, cluster) -> None:
-    assert sweeps("-m", "seed=0,1", *ON, "method.fail_at=null,0") == 1
+    assert sweeps("-m", "seed=0,1", *ON, "method.fail_at=null,0", "trainer=gpu", "trainer.devices=4") == 1
     assert [row["status"] for row in sweeps.rows()] == ["finished", "failed"] * 2
+    assert {"#SBATCH --nodes=1", "#SBATCH --ntasks-per-node=4", "#SBATCH --gpus-per-node=4"} < set(cluster.script(1))
     cluster.wait_until_empty()
 
 
@@ -58,6 +59,8 @@ def test_numbers_of_the_queue_are_checked(sweeps, capsys) -> None:
     for wrong in ("n_jobs=-1", "cpus_per_task=0", "gpus_per_node=-1"):
         assert sweeps(*words, f"hydra.launcher.{wrong}") == 2
         assert f"hydra.launcher.{wrong}: must be" in capsys.readouterr().err
+    assert sweeps(*words, "trainer=gpu", "trainer.devices=4", "hydra.launcher.gpus_per_node=2") == 2
+    assert "hydra.launcher.gpus_per_node=2: a job has trainer.devices=4" in capsys.readouterr().err
     assert not sweeps.output.exists()
 
 
