@@ -4,6 +4,7 @@ import io
 import os
 import signal
 import socket
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import pytest
@@ -13,6 +14,7 @@ from src.core import console, doctor, environment, progress, results, runfolder,
 from src.core.config.compose import compose, config_roots, plain
 from src.core.config.overrides import Words
 from src.core.csv_logger import CSVRows
+from src.core.errors import UserError
 from src.core.media import log_image
 from src.core.places import CONF
 from src.core.progress import ConsoleProgress, clock, phase
@@ -67,6 +69,35 @@ def test_phase_without_a_trainer_is_silent(capsys):
         advance()
         advance(1)
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("own", "error", "asks"), [
+    (3, None, 3),
+    (1, None, 3),  # a rank with less to do than another
+    (0, None, 3),
+    (5, None, 3),
+    (1, UserError("its reward failed"), 3),  # the others go on until all are told
+    (1, RuntimeError("ends the process"), 1),
+])
+def test_ranks_ask_equally_often_whether_to_stop(monkeypatch, own, error, asks):
+    asked = []
+    monkeypatch.setattr(progress, "stop_together", asked.append)
+    trainer = SimpleNamespace(world_size=2)
+    with pytest.raises(type(error)) if error else nullcontext(), phase(trainer, "scoring", most=3) as advance:
+        for _ in range(own):
+            advance()
+        if error:
+            raise error
+    assert asked == [trainer] * asks
+
+
+def test_a_rank_that_nobody_can_answer_asks_no_more(monkeypatch):
+    monkeypatch.setattr(progress, "stop_together", lambda trainer: pytest.fail("it would wait for ever"))
+    for reason in ("alone", "lost"):
+        error = UserError("out of memory")
+        setattr(error, reason, True)
+        with pytest.raises(UserError), phase(SimpleNamespace(world_size=2), "sampling", most=3):
+            raise error
 
 
 def test_bars_on_a_terminal(monkeypatch):

@@ -46,11 +46,12 @@ class Collecting:
         interval = self.interval_of(stage)
         prompt_index, slots = draw_prompts(self.prompts_per_stage, len(self.prompts.train), seed=self.seed, stage=stage)
         own = ranks.share(len(slots))  # of the trunks; their trajectories never leave this rank
+        with (ranks.together(self.clock.between_ranks), self.clock("sample"),
+              phase(self.trainer, "sampling", total=self.steps, unit="step", most=self.steps) as advance):
+            rolled = self.sample_latents(prompt_index[own], slots[own], branches=self.branches, interval=interval,
+                                         stage=stage, seed=self.seed, keep=True, progress=advance,
+                                         most=ranks.largest_share(len(slots)) if self.model.sharded else 0)
         with ranks.together(self.clock.between_ranks):
-            with self.clock("sample"), phase(self.trainer, "sampling", total=self.steps, unit="step") as advance:
-                rolled = self.sample_latents(prompt_index[own], slots[own], branches=self.branches, interval=interval,
-                                             stage=stage, seed=self.seed, keep=True, progress=advance,
-                                             most=ranks.largest_share(len(slots)) if self.model.sharded else 0)
             scores = self.score(rolled)
         with self.clock.between_ranks():
             every = ranks.gathered(scores)
@@ -90,18 +91,23 @@ class Collecting:
 
     def most(self, samples: LongTensor) -> int:
         """Of numbers of kept samples, the most that any rank holds, where all have to call the UNet equally often."""
-        return int(self.keeper[samples].bincount().max()) if self.model.sharded and len(samples) else 0
+        return self._most_of_any(samples) if self.model.sharded else 0
+
+    def _most_of_any(self, samples: LongTensor) -> int:
+        return int(self.keeper[samples].bincount().max()) if len(samples) else 0
 
     def _complete(self, first_pass: list[LongTensor]) -> None:
         """What the update compares with, where the rollout does not give it: no gradient, before any weight moves."""
         pairs, with_kl = self.kept.old_log_probs.numel(), self.objective.kl_weight > 0
+        steps = len(self.kept.step_indices)
+        batches = sum(math.ceil(self._most_of_any(samples) * steps / self.micro_batch) for samples in first_pass)
         most, first_pass = ([of(samples) for samples in first_pass] for of in (self.most, self.own))
         if self.needs_replay:
-            with self.clock("train"), phase(self.trainer, "replaying", total=pairs, unit="pair") as advance:
+            with self.clock("train"), phase(self.trainer, "replaying", pairs, "pair", most=batches) as advance:
                 self.kept = replayed(self.denoise, self.ddim, self.kept, first_pass, self.micro_batch, advance,
                                      with_graph=self.wants_compile, most=most)
         if self.objective.needs_reference or with_kl:
-            with self.clock("train"), phase(self.trainer, "comparing", total=pairs, unit="pair") as advance:
+            with self.clock("train"), phase(self.trainer, "comparing", pairs, "pair", most=batches) as advance:
                 self.kept = with_reference(self.model.reference(), self.denoise, self.ddim, self.kept, first_pass,
                                            self.micro_batch, means=with_kl, progress=advance)
 
@@ -120,9 +126,9 @@ class Collecting:
         """Rewards [M] of a rollout's pictures under the reward's name, and its parts': decoded and scored in chunks,
         so that pictures never pile up; on the CPU."""
         size = self.rollout_batch
-        total = len(rolled.latents)
+        total, most = len(rolled.latents), ranks.largest_share(self.prompts_per_stage) * self.branches
         chunks = []
-        with self.clock("score"), phase(self.trainer, "scoring", total=total, unit="picture") as advance:
+        with self.clock("score"), phase(self.trainer, "scoring", total, "picture", math.ceil(most / size)) as advance:
             for latents, index in zip(rolled.latents.split(size), rolled.prompt_index.split(size), strict=True):
                 words = [self.words[i] for i in index.tolist()]
                 chunks.append(checked_details(self.reward, self.model.decode(latents), words, self.run_dir))

@@ -96,6 +96,21 @@ def test_shared_weights_in_half_precision_have_ratio_one_and_the_same_gradient(s
 
 
 @pytest.mark.slow
+def test_a_stop_ends_all_ranks_at_once_and_a_failure_leaves_none_waiting(sd_folder: Path, tmp_path: Path) -> None:
+    """The first rank draws one trunk in 7 batches, the second, which hears of it alone, two in 10."""
+    expected = {
+        "sampling-stop": ["signal 10 sampling:1"] * 2,
+        "scoring-stop": [f"signal 10 sampling:{batches} scoring:1" for batches in (7, 10)],
+        "replaying-stop": [f"signal 10 sampling:{batches} scoring:{pictures} replaying:1"
+                           for batches, pictures in ((7, 2), (10, 3))],
+        "sampling-failure": ["broken sampling:7", "broken sampling:1"],
+        "scoring-failure": ["broken sampling:7 scoring:2", "broken sampling:10 scoring:1"],
+    }
+    side_by_side(2, "tests.methods.b2diffurl.stopping", [str(sd_folder), str(tmp_path), *expected], seconds=100)
+    assert {case: [(tmp_path / case / f"{rank}.txt").read_text() for rank in (0, 1)] for case in expected} == expected
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["distance", "shared"])
 def test_a_rank_that_runs_out_of_memory_leaves_no_other_waiting(sd_folder: Path, tmp_path: Path, case: str) -> None:
     """All stop for its reason; where the others wait for its weights, it does not wait for them."""
