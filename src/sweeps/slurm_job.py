@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from src.core import results, signals
+from src.core.processes import slurm
 from src.sweeps.local import Line
 
 # Exit codes of a run that was told to end by SLURM, which also says what becomes of the job.
@@ -22,13 +23,15 @@ class Task:
 
     def __init__(self, line: Line, log: Path, patience: float) -> None:
         self.line, self.log, self.patience = line, log, patience
+        self.first = line()  # for all tasks of a job: one that is late would find the folder that the first has made
         self._run: subprocess.Popen | None = None
 
     def __call__(self) -> int:
         """Run it; the exit code."""
+        command = self.line() if slurm.was_requeued() else self.first
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
-            self._run = subprocess.Popen(self.line(), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
+            self._run = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
             # With control groups SLURM signals this process alone, else both: the run may hear it twice.
             signal.signal(signals.END, lambda signum, _: self._run.send_signal(signum))
             code = self._run.wait()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from src.sweeps.slurm_job import Task
 from tests.sweeps.conftest import Sweeps
 from tests.sweeps.fake_slurm import Cluster
 
@@ -70,6 +71,15 @@ def test_a_job_that_is_queued_again_is_not_over(sweeps, cluster) -> None:
     assert sweeps("-m", "seed=0,1", *ON, "method.delay=2", f"sweep_dir={folder}") == 0
     thread.join()
     assert (starts(folder), statuses(folder)) == ([["fresh", "resumed"], ["fresh"]], ["finished"] * 2)
+
+
+def test_tasks_of_a_job_start_its_run_alike(tmp_path, monkeypatch) -> None:
+    folder, log = tmp_path / "run", tmp_path / "log"
+    task = Task(lambda: ["sh", "-c", f"mkdir -p {folder}; echo {'resumed' if folder.exists() else 'fresh'}"], log, 0)
+    assert task() == task() == 0  # the second is late
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    assert task() == 0 and log.read_text().split() == ["fresh", "fresh", "resumed"]
 
 
 def test_a_job_that_is_lost_is_told(sweeps, cluster) -> None:
