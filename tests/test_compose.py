@@ -81,3 +81,10 @@ def test_the_reference_preset_is_the_method_without_what_suits_a_model(method: s
     assert settings[1] == settings[2] != settings[0]
     assert reference["objective"] == elsewhere["objective"]
     assert tuned["objective"]["weighting"] == "sigma" != reference["objective"]["weighting"]
+
+
+@pytest.mark.parametrize(("method", "length"), [("b2diffurl", "stages"), ("d3po", "stages"), ("pskd", "epochs")])
+def test_a_tiny_run_is_as_long_as_its_method_is_told(method: str, length: str) -> None:
+    cfg = plain(compose([f"method={method}", "debug=tiny", f"method.{length}=3"]).cfg)
+    assert cfg["trainer"]["max_epochs"] == cfg["method"][length] == 3
+    assert plain(compose([f"method={method}", "debug=tiny"]).cfg)["trainer"]["max_epochs"] == 2
