@@ -21,10 +21,12 @@ class WandbRun(WandbLogger):
     """Writes below ``<folder>/wandb``; the run carries the name of the run folder and its configuration."""
 
     def __init__(
-        self, *, project: str, folder: str = "outputs", group: str | None = None, tags: list[str] | None = None
+        self, *, project: str, entity: str | None = None, folder: str = "outputs", group: str | None = None,
+        tags: list[str] | None = None
     ) -> None:
         Path(folder).mkdir(parents=True, exist_ok=True)
-        super().__init__(project=project, save_dir=folder, group=group, tags=tags, settings=quiet_settings())
+        super().__init__(project=project, entity=entity, save_dir=folder, group=group, tags=tags,
+                         settings=quiet_settings())
         # Lightning's own `offline=True` writes WANDB_MODE into the environment, `anonymous` only earns a warning.
         self._wandb_init.pop("anonymous", None)
         if not logged_in():

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from src.core import console, doctor, environment, progress, results, runfolder, signals
+from src.core.build import build
 from src.core.config.compose import compose, config_roots, plain
 from src.core.config.overrides import Words
 from src.core.csv_logger import CSVRows
@@ -190,6 +191,12 @@ def test_wandb_login_is_looked_for_and_never_asked_for(monkeypatch, tmp_path):
     monkeypatch.setenv("NETRC", str(tmp_path / "none"))
     monkeypatch.setenv("WANDB_API_KEY", "key")
     assert logged_in()
+
+
+def test_a_wandb_run_goes_to_the_team_that_is_named(tmp_path):
+    for given, expected in ((["logger.wandb.entity=my-team"], "my-team"), ([], None)):  # None: wandb asks WANDB_ENTITY
+        node = plain(compose([*given, f"output_dir={tmp_path}"]).cfg)["logger"]["wandb"]
+        assert build(node)._wandb_init["entity"] == expected
 
 
 def test_pictures_go_to_loggers_that_take_them(tmp_path):
