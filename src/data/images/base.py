@@ -34,6 +34,7 @@ class ImageData(ABC):
     classes: list[str]
     channels: int
     size: int  # pixels a side
+    scaled_to: int | None = None  # the shorter side in evaluation, of which the middle is cut out; None: shown whole
     mean: tuple[float, ...]  # of training pictures in [0, 1], one per channel
     std: tuple[float, ...]
     labels: Tensor  # [N], int64, on the CPU: of the base training set

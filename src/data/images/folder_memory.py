@@ -17,7 +17,7 @@ class FolderMemory(MemoryData):
         super().__init__(pad=pad, flip=flip, cutout=cutout, val_share=options.val_share, test_share=options.test_share,
                          split_seed=options.split_seed)
         self.options, self.fill = options, fill
-        self.name, self.mean, self.std = options.name, options.mean, options.std
+        self.name, self.mean, self.std, self.scaled_to = options.name, options.mean, options.std, options.resize
 
     def describe(self) -> str:
         """One line for the banner."""

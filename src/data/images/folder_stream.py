@@ -34,6 +34,7 @@ class FolderStream(ImageData):
         self.min_scale, self.flip, self.jitter = min_scale, flip, jitter
         self.workers = workers
         self.name, self.size, self.mean, self.std = options.name, options.size, options.mean, options.std
+        self.scaled_to = options.resize
         self.device: torch.device | None = None
         self._rows: dict[str, tuple[str, Tensor]] = {}  # split: whose files, and the numbers of its pictures in them
 

@@ -14,7 +14,7 @@ Transform = Callable[[Image.Image], Image.Image]
 
 
 def evaluation(size: int, resize: int) -> Transform:
-    """The shorter side becomes `resize` pixels; of that the middle `size` x `size`."""
+    """The shorter side becomes `resize` pixels, by bilinear interpolation; of that the middle `size` x `size`."""
     return v2.Compose([v2.Resize(resize), v2.CenterCrop(size)])
 
 

@@ -36,9 +36,9 @@ class Keeping:
     def export(self, folder: Path) -> None:
         """config.json and model.safetensors as timm reads them, with a model card."""
         self.model.export(folder, self.deployed, classes=list(self.data.classes), mean=self.data.mean,
-                          std=self.data.std, size=self.data.size, method=self.loss.describe(),
-                          data=self.data.describe(), command=str(results.read(self.run_dir).get("command") or ""),
-                          figures=self.figures)
+                          std=self.data.std, size=self.data.size, scaled_to=self.data.scaled_to,
+                          method=self.loss.describe(), data=self.data.describe(),
+                          command=str(results.read(self.run_dir).get("command") or ""), figures=self.figures)
 
     def banner(self) -> list[tuple[str, str]]:
         batch = f"{self.batch_size} pictures a batch"

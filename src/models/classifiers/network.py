@@ -56,13 +56,14 @@ class Network:
 
     def export(self, folder: Path, module: nn.Module, *, classes: Sequence[str], mean: Sequence[float],
                std: Sequence[float], size: int, method: str, command: str, figures: Mapping[str, float],
-               data: str = "") -> None:
+               data: str = "", scaled_to: int | None = None) -> None:
         """Writes `module`, which `build` made, so that timm loads it without this project; see `export.export`.
 
-        `mean` and `std` have one number a channel; `data` and `method` are words for the model card.
+        `mean` and `std` have one number a channel; `scaled_to` is as in `ImageData`; `data` and `method` are words for
+        the model card.
         """
         export(Path(folder), module, options=self.options, pretrained=bool(self.pretrained), classes=classes, mean=mean,
-               std=std, size=size, method=method, command=command, figures=figures, data=data)
+               std=std, size=size, scaled_to=scaled_to, method=method, command=command, figures=figures, data=data)
 
     def _size(self, size: int) -> dict[str, int]:
         """Networks with a fixed picture size are told the data's."""

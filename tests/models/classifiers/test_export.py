@@ -8,14 +8,18 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import timm
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
 from src.core.errors import UserError
+from src.data.images.folder import image_folder
+from src.methods.pskd.keeping import Keeping
 from src.models.classifiers.network import Network
 
 CLASSES = ["cat", "dog", "owl", "eel", "ant"]
@@ -112,6 +116,27 @@ def grey_picture(file: Path) -> Tensor:
     picture = np.random.default_rng(0).integers(0, 256, (32, 32), dtype=np.uint8)
     Image.fromarray(picture).save(file)
     return (torch.as_tensor(picture)[None, None] / 255 - 0.4) / 0.2
+
+
+@pytest.mark.parametrize(("in_memory", "size", "resize"), [
+    (False, 21, None), (True, 16, 18), (False, 17, 25), (True, 16, 16),  # 17 / (17 / 25) is rounded to less than 25
+])
+def test_timm_shows_pictures_as_the_runs_evaluation_did(tmp_path, in_memory: bool, size: int, resize: int) -> None:
+    for number, place in enumerate(("train/cat", "train/dog", "val/cat", "val/dog")):
+        (tmp_path / place).mkdir(parents=True)
+        noise = np.random.default_rng(number).integers(256, size=(60, 83, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(tmp_path / place / "a.png")
+    data = image_folder(root=str(tmp_path), size=size, resize=resize, in_memory=in_memory, workers=0)
+    data.load("cpu")
+    network = Network(name="test_efficientnet")  # its own transform is bicubic and keeps less of a picture
+    module = SimpleNamespace(model=network, data=data, deployed=network.build(2, 3, size), figures={}, run_dir=tmp_path,
+                             loss=SimpleNamespace(describe=lambda: "PS-KD"))
+    Keeping.export(module, tmp_path / "export")
+
+    config = timm.data.resolve_data_config({}, model=timm.create_model(f"local-dir:{tmp_path / 'export'}"))
+    transform = timm.data.create_transform(**config)
+    shown = torch.stack([transform(Image.open(tmp_path / f"val/{name}/a.png")) for name in ("cat", "dog")])
+    torch.testing.assert_close(shown, next(iter(data.eval_loader("test", batch_size=2))).images, atol=1e-5, rtol=0)
 
 
 def test_the_card(tmp_path: Path) -> None:
