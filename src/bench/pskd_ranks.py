@@ -27,7 +27,7 @@ from src.core.processes import ranks
 from src.methods.pskd.module import Classifier
 
 DEFAULT = ("method=pskd", "method.measure_overhead=false", "method.epochs=6", "trainer=cpu", "trainer.devices=2",
-           "trainer.strategy=ddp", "trainer.limit_val_batches=0")
+           "trainer.strategy=ddp", "trainer.limit_val_batches=0", "method.batch_size=256")  # 128 a process
 FOLDER = "B2_BENCH_FOLDER"  # the started processes inherit it: memmap's files are common to all
 COLUMNS = {"rows": "past predictions", "gradients": "gradients", "buffers": "batch statistics",
            "wait, rows": "waiting at the rows", "wait, steps": "waiting at the steps", "checkpoint": "for a checkpoint"}
@@ -72,7 +72,7 @@ def tell(module: Classifier, found: dict[str, list[dict[str, float]]]) -> None:
     size, alone = sum(item.numel() for item in module.network.parameters()), meeting()
     note(f"{module.model.identity()}, {size / 1e6:.2f} M parameters, {ranks.count()} processes, "
          f"{torch.get_num_threads()} threads each, {len(module.data.labels):,} x {len(module.data.classes)} rows, "
-         f"{every[0]['steps'] // ranks.count()} steps of {module.batch_size} an epoch, "
+         f"{every[0]['steps'] // ranks.count()} steps of {module.batch_size} pictures an epoch, "
          f"{1000 * median(row['epoch'] / row['steps'] for row in every):.0f} ms a step; "
          f"a meeting without waiting {1e6 * alone:.0f} us")
     note("| memory | " + " | ".join(COLUMNS.values()) + " |\n" + "|---" * (len(COLUMNS) + 1) + "|")

@@ -24,7 +24,7 @@ def refuse_missing(trainer: dict[str, Any]) -> None:
     if gpus and wanted and wanted > gpus and not rendezvous.is_needed():
         raise UserError(f"trainer.devices={wanted}", f"PyTorch sees {gpus} on this machine",
                         f"use trainer.devices={gpus} or less; auto takes all")
-    if gpus and trainer_rules.processes(trainer) is None:
+    if gpus and trainer_rules.on_a_node(trainer) is None:
         tasks.check_devices({**trainer, "devices": gpus})
 
 

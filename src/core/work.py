@@ -37,8 +37,8 @@ class Work:
         self.state = RunState(plan.cfg["seed"], self.first_epoch, results)
 
     def prepare(self) -> None:
-        """Build what writes into the run folder: loggers and trainer."""
-        self.trainer = self._trainer()
+        """Build what writes into the run folder: loggers and trainer, which the banner's words are about too."""
+        self.trainer = self.module.trainer = self._trainer()
 
     @property
     def began(self) -> bool:
@@ -204,7 +204,6 @@ class Work:
 
     def _load_for_sampling(self) -> None:
         """What ``trainer.test`` does before its loop: set up, restore, move to the device."""
-        self.module.trainer = self.trainer
         self.module.setup("predict")
         self.module.configure_model()
         keeping.restore(State(self.plan.checkpoint), self.module)

@@ -15,7 +15,7 @@ def sizes(given: dict[str, int | None], trainer: dict[str, Any], cluster: str) -
     ``trainer.devices=auto`` is as many as there are GPUs. Raises ``Problems`` where a number contradicts the trainer:
     such a job would wait in the queue only to fail. 0 GPUs are none, or some that are asked for in another way.
     """
-    devices = trainer_rules.processes(trainer) or given["gpus_per_node"] or 1
+    devices = trainer_rules.on_a_node(trainer) or given["gpus_per_node"] or 1
     nodes = trainer_rules.count(trainer.get("num_nodes")) or 1
     gpus = machine.gpus_of_a_job({**trainer, "devices": devices})
     usual = {"nodes": nodes, "tasks_per_node": devices if cluster == "slurm" else 1, "gpus_per_node": gpus}

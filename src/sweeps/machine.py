@@ -35,7 +35,7 @@ def gpus_of_a_job(trainer: dict[str, Any]) -> int:
     """Of a run with this trainer, 0 on the CPU."""
     if trainer.get("accelerator") == "cpu":
         return 0
-    return trainer_rules.processes(trainer) or 1
+    return trainer_rules.on_a_node(trainer) or 1
 
 
 def shares(jobs: int, names: list[str], each: int, threads: int | None = None) -> list[dict[str, str]]:

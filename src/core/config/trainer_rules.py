@@ -48,13 +48,19 @@ def count(devices: Any) -> int | None:
     return devices if _whole(devices) else None
 
 
-def processes(trainer: dict[str, Any]) -> int | None:
+def on_a_node(trainer: dict[str, Any]) -> int | None:
     """How many processes each node of a run has, one a device; None where only the node can tell."""
     devices, number = trainer.get("devices"), count(trainer.get("devices"))
     if number is not None:
         return number if number > 0 else None
     names = devices if isinstance(devices, list) else str(devices).split(",")
     return sum(str(name).strip().isdigit() for name in names) or (1 if trainer.get("accelerator") == "cpu" else None)
+
+
+def processes(trainer: dict[str, Any]) -> int | None:
+    """How many the run has on all nodes, one a device; None where only the machine can tell."""
+    each, nodes = on_a_node(trainer), count(trainer.get("num_nodes", 1))
+    return each * nodes if each and nodes and nodes > 0 else None
 
 
 def _devices(devices: Any) -> list[str]:

@@ -41,7 +41,7 @@ def check_devices(trainer: dict[str, Any]) -> None:
             raise Problems([describe(f"trainer.num_nodes={nodes}", "this job has one task, and every device of several "
                                      "nodes needs one", "start it with experiments/slurm/train.sbatch")])
         return
-    found = [*_unlike(trainer, "devices", trainer_rules.processes(trainer), "SLURM_NTASKS_PER_NODE",
+    found = [*_unlike(trainer, "devices", trainer_rules.on_a_node(trainer), "SLURM_NTASKS_PER_NODE",
                       "--ntasks-per-node"),
              *_unlike(trainer, "num_nodes", nodes, "SLURM_NNODES", "--nodes")]
     if found:

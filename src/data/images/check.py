@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from src.core.config import trainer_rules
 from src.core.errors import UserError
 from src.data.images.rules import option_problems
 from src.data.images.sources import how_to_fill, missing
@@ -42,12 +42,10 @@ def _shares(data: Options) -> dict[str, float]:
 
 def _batch_problems(data: Options, cfg: Options) -> list[str]:
     """Only training needs a full batch. Devices that are not counted yet are one."""
-    size, trainer = (cfg.get("method") or {}).get("batch_size"), cfg.get("trainer") or {}
+    size, processes = (cfg.get("method") or {}).get("batch_size"), trainer_rules.processes(cfg.get("trainer") or {})
     if not isinstance(size, int) or cfg.get("mode") != "train":
         return []
-    counts = [trainer.get(name) for name in ("devices", "num_nodes")]
-    processes = math.prod(count if isinstance(count, int) and count > 0 else 1 for count in counts)
-    return batch_problems(_splits(data)["train"], _shares(data), size, processes)
+    return batch_problems(_splits(data)["train"], _shares(data), size, processes or 1)
 
 
 def _artist_problems(data: Options) -> list[str]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from src.data.images.chance import generator
-from src.data.images.rules import batch_problem, insist
+from src.data.images.rules import batch_problem, insist, share_problem
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,13 @@ class Order:
         """Batches."""
         return len(self.sizes)
 
+    def start(self, batch: int) -> int:
+        """Place of a batch's first row in `index`; only the last batch may be shorter than the others."""
+        return batch * self.sizes[0]
+
     def rows(self, batch: int) -> Tensor:
         """What the loader puts into a batch: its samples and then, if paired, their partners. [size] or [2 size]."""
-        start = batch * self.sizes[0]  # only the last batch may be shorter
-        span = slice(start, start + self.sizes[batch])
+        span = slice(self.start(batch), self.start(batch) + self.sizes[batch])
         return self.index[span] if self.partner is None else torch.cat([self.index[span], self.partner[span]])
 
 
@@ -36,14 +39,14 @@ def epoch_order(candidates: Tensor, *, labels: Tensor, batch_size: int, seed: in
                 world: int = 1, paired: bool = False) -> Order:
     """The order of one epoch.
 
-    `candidates` [n]: the base indices to train on. `labels` [N]: of the whole base training set. `batch_size` is per
-    process. Batch i over all processes is permutation[i * batch_size * world :][: batch_size * world], so that it has
-    the same samples for any number of processes of the same total. Raises UserError for fewer samples than a batch.
+    `candidates` [n]: the base indices to train on. `labels` [N]: of the whole base training set. `batch_size` is the
+    total over all processes: batch i is permutation[i * batch_size :][: batch_size], the same samples for any number of
+    them. Raises UserError for fewer samples than a batch, and for one that the processes cannot share equally.
     """
-    insist(batch_problem(batch_size, world, len(candidates)))
+    insist(share_problem(batch_size, world) or batch_problem(batch_size, world, len(candidates)))
     chance = generator(seed, epoch, "order")
     shuffled = candidates[torch.randperm(len(candidates), generator=chance)]
-    order = deal(shuffled, batch_size=batch_size, rank=rank, world=world)
+    order = deal(shuffled, batch_size=batch_size // world, rank=rank, world=world)
     if not paired:
         return order
     partner = torch.full_like(labels, -1)
@@ -52,7 +55,7 @@ def epoch_order(candidates: Tensor, *, labels: Tensor, batch_size: int, seed: in
 
 
 def deal(rows: Tensor, *, batch_size: int, rank: int = 0, world: int = 1) -> Order:
-    """Cuts `rows` [n] into batches of `batch_size` * `world` and those into contiguous shares, one per process.
+    """Cuts `rows` [n] into batches of `batch_size` a process and those into contiguous shares, one per process.
 
     The shares of the last batch may differ by one row; a process that has less repeats its first row (the batch's
     first row, if it has none) so that all have as many.

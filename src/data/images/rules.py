@@ -43,13 +43,22 @@ def held(count: int, shares: Mapping[str, float]) -> dict[str, int]:
 
 def batch_problem(batch_size: int, processes: int, samples: int) -> list[str]:
     """A batch over all processes that is larger than the training set."""
-    if samples >= batch_size * processes:
+    if samples >= batch_size:
         return []
-    where = f" on {processes} processes" if processes > 1 else ""
-    fits = samples // processes
-    return [describe(f"method.batch_size={batch_size}{where}: there are only {samples} pictures to train on",
+    fits = samples - samples % processes
+    return [describe(f"method.batch_size={batch_size}: there are only {samples} pictures to train on",
                      "an epoch needs one full batch",
-                     f"set it to {fits} or less" if fits > 1 else "add pictures")]
+                     f"set it to {fits} or less" if fits > processes else "add pictures")]
+
+
+def share_problem(batch_size: int, processes: int) -> list[str]:
+    """A batch over all processes that does not give each of them as many pictures, and two at least."""
+    below, least = batch_size - batch_size % processes, 2 * processes
+    if processes == 1 or (batch_size == below and batch_size >= least):
+        return []
+    nearest = dict.fromkeys(max(size, least) for size in (below, below + processes))
+    return [describe(f"method.batch_size={batch_size} on {processes} devices", "it is the total of all devices, which "
+                     "share it equally, two pictures or more each", f"set it to {' or '.join(map(str, nearest))}")]
 
 
 def insist(problems: Sequence[str]) -> None:

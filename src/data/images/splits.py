@@ -106,7 +106,7 @@ def batch_problems(train: Path, shares: Mapping[str, float], batch_size: int, pr
     for name in class_names(train):
         count = count_pictures(train, name)
         trained += count - sum(held(count, shares).values())
-        if trained >= batch_size * processes:
+        if trained >= batch_size:
             return []
     return batch_problem(batch_size, processes, trained)
 

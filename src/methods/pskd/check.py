@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from src.core import compiler, resume
-from src.core.config import ranges
+from src.core.config import ranges, trainer_rules
 from src.core.config.check import length, shares_weights
 from src.core.config.ranges import above, at_least
 from src.core.errors import UserError, describe
+from src.data.images.rules import share_problem
 from src.methods.pskd import parts
 
 METHOD = {
@@ -119,6 +120,11 @@ def _modes(cfg: dict[str, Any]) -> list[str]:
 
 
 def _devices(cfg: dict[str, Any]) -> list[str]:
-    if not shares_weights(cfg.get("trainer") or {}):
+    """Devices that are not counted yet are asked for their share of a batch when the training begins."""
+    trainer, size = cfg.get("trainer") or {}, (cfg.get("method") or {}).get("batch_size")
+    if shares_weights(trainer):
+        return [describe("trainer=fsdp", "a classifier's weights are not shared, but copied", "use trainer=gpu")]
+    processes = trainer_rules.processes(trainer)
+    if cfg.get("mode") != "train" or not isinstance(size, int) or size < 1 or processes is None:
         return []
-    return [describe("trainer=fsdp", "a classifier's weights are not shared, but copied", "use trainer=gpu")]
+    return share_problem(size, processes)

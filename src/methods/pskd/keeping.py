@@ -41,10 +41,14 @@ class Keeping:
                           command=str(results.read(self.run_dir).get("command") or ""), figures=self.figures)
 
     def banner(self) -> list[tuple[str, str]]:
-        batch = f"{self.batch_size} pictures a batch"
         return [("model", self.model.identity()), ("data", self.data.describe()), ("loss", self.loss.describe()),
-                ("the run", f"{self.epochs} epochs, {batch}, SGD {self.lr} ({self.lr_schedule}), "
+                ("the run", f"{self.epochs} epochs, {self._batch()}, SGD {self.lr} ({self.lr_schedule}), "
                             f"weight decay {self.weight_decay}" + self._extras())]
+
+    def _batch(self) -> str:
+        devices = self.trainer.world_size
+        share = f" ({self.batch_size // devices} on each of {devices} devices)" if devices > 1 else ""
+        return f"{self.batch_size} pictures a step{share}"
 
     def _extras(self) -> str:
         mixing = f", {self.mixing} with probability {self.mixing_probability}" if self.mixing != "none" else ""

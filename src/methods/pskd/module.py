@@ -16,6 +16,7 @@ from src.core.host import made_on_host
 from src.data.images.base import ImageData
 from src.data.images.batch import Batch
 from src.data.images.order import Order
+from src.data.images.rules import insist, share_problem
 from src.methods.pskd.clock import Clock
 from src.methods.pskd.evaluating import Evaluating
 from src.methods.pskd.keeping import Keeping
@@ -30,7 +31,7 @@ from src.models.classifiers.network import Network
 class Classifier(Keeping, Evaluating, L.LightningModule):
     """Trains a network on pictures with SGD and one of the losses of this package.
 
-    The YAML beside the method says what each key means. `batch_size` is per device.
+    The YAML beside the method says what each key means. `batch_size` is the total over all devices.
     """
 
     def __init__(
@@ -73,6 +74,11 @@ class Classifier(Keeping, Evaluating, L.LightningModule):
         self.average: Averaged | None = None
 
     # --- set-up -------------------------------------------------------------------------------------------------
+
+    def setup(self, stage: str) -> None:
+        """Now the devices are counted, and nothing is loaded yet."""
+        if stage == "fit":
+            insist(share_problem(self.batch_size, self.trainer.world_size))
 
     def configure_model(self) -> None:
         """Reads the data and builds the network, whose weights depend on the seed alone."""
@@ -136,7 +142,7 @@ class Classifier(Keeping, Evaluating, L.LightningModule):
         count, real = self.order.sizes[index], self.order.real[index]  # partners stand behind the first `count`
         self.rate = float(self.trainer.optimizers[0].param_groups[0]["lr"])
         step = Step(images, batch.labels[:count], batch.index[:count], self.order.rows(index)[:count],
-                    index * self.batch_size, real, mix)
+                    self.order.start(index), real, mix)
         losses, logits = self.loss(self.network, step)
         total = losses[:real].sum()
         with torch.no_grad():

@@ -122,7 +122,8 @@ def test_one_class_is_refused(picture_folder) -> None:
     (12, 1, 0.0, None), (13, 1, 0.0, "method.batch_size=13: there are only 12 pictures to train on"),
     (9, 1, 0.25, None),
     (10, 1, 0.25, "only 9 pictures to train on: an epoch needs one full batch. Set it to 9 or less"),
-    (6, 2, 0.0, None), (7, 2, 0.0, "method.batch_size=7 on 2 processes: "), (12, "auto", 0.0, None),
+    (12, 2, 0.0, None), (14, 2, 0.25, "method.batch_size=14: there are only 9 pictures to train on: an epoch needs one "
+                                      "full batch. Set it to 8 or less"), (12, "auto", 0.0, None),
 ])
 def test_a_batch_larger_than_the_training_set(picture_folder, batch_size: int, devices, share: float,
                                               told: str | None) -> None:

@@ -15,11 +15,12 @@ CANDIDATES = torch.arange(137)[LABELS.cumsum(0) % 5 != 0]
 
 
 def orders(world: int, batch_size: int, **options):
+    """Of all processes; `batch_size` is the total."""
     return [epoch_order(CANDIDATES, labels=LABELS, batch_size=batch_size, seed=3, epoch=5, rank=rank, world=world,
                         **options) for rank in range(world)]
 
 
-@pytest.mark.parametrize(("world", "batch_size"), [(1, 8), (1, 7), (2, 8), (2, 5), (3, 7), (4, 11), (8, 9)])
+@pytest.mark.parametrize(("world", "batch_size"), [(1, 8), (1, 7), (2, 16), (2, 10), (3, 21), (4, 44), (8, 72)])
 def test_every_candidate_exactly_once_and_padding_last(world: int, batch_size: int) -> None:
     seen: Counter[int] = Counter()
     shares = orders(world, batch_size)
@@ -32,7 +33,8 @@ def test_every_candidate_exactly_once_and_padding_last(world: int, batch_size: i
             if count:  # padding repeats the first row
                 assert (rows[count:] == rows[0]).all()
             if number < len(order) - 1:
-                assert count == order.sizes[number] == batch_size
+                assert count == order.sizes[number] == batch_size // world
+                assert torch.equal(order.index[order.start(number):][:count], rows)
             real += count
         assert [order.total[number] for order in shares] == [real] * world
     assert seen == Counter(CANDIDATES.tolist())
@@ -41,7 +43,7 @@ def test_every_candidate_exactly_once_and_padding_last(world: int, batch_size: i
 
 @pytest.mark.parametrize("world", [2, 3, 4])
 def test_processes_share_the_batches_of_one(world: int) -> None:
-    alone, shares = orders(1, 12)[0], orders(world, 12 // world)
+    alone, shares = orders(1, 12)[0], orders(world, 12)
     for number in range(len(alone)):
         together = torch.cat([order.rows(number)[:order.real[number]] for order in shares])
         assert torch.equal(together, alone.rows(number))
@@ -65,7 +67,7 @@ def test_a_process_without_rows_gets_padding_only() -> None:
 
 
 def test_partners_are_others_of_the_class() -> None:
-    shares = orders(2, 8, paired=True)
+    shares = orders(2, 16, paired=True)
     seen = set()
     for order in shares:
         assert order.partner.shape == order.index.shape
@@ -74,7 +76,7 @@ def test_partners_are_others_of_the_class() -> None:
         size = order.sizes[0]
         assert torch.equal(order.rows(0), torch.cat([order.index[:size], order.partner[:size]]))
         seen |= set(order.partner.tolist())
-    plain = orders(2, 8)
+    plain = orders(2, 16)
     assert all(torch.equal(a.index, b.index) for a, b in zip(shares, plain, strict=True)) and len(seen) > 40
 
 
@@ -89,8 +91,21 @@ def test_partners_have_equal_chances_and_loners_themselves() -> None:
 
 
 def test_fewer_samples_than_a_batch() -> None:
-    with pytest.raises(UserError, match=r"batch_size=64 on 2 processes: there are only 112 pictures.* 56 or less"):
-        orders(2, 64)
+    assert len(CANDIDATES) == 112
+    with pytest.raises(UserError, match=r"batch_size=114: there are only 112 pictures.* 112 or less"):
+        orders(2, 114)
+    with pytest.raises(UserError, match=r"batch_size=114: there are only 112 pictures.* 111 or less"):
+        orders(3, 114)
+
+
+@pytest.mark.parametrize(("world", "batch_size", "fits"), [
+    (3, 16, "15 or 18"), (2, 7, "6 or 8"), (8, 8, "16"), (4, 6, "8"), (5, 11, "10 or 15"),
+])
+def test_a_batch_that_the_processes_cannot_share_equally(world: int, batch_size: int, fits: str) -> None:
+    with pytest.raises(UserError, match=rf"batch_size={batch_size} on {world} devices: .* Set it to {fits}$"):
+        orders(world, batch_size)
+    for size in map(int, fits.split(" or ")):
+        assert orders(world, size)[0].sizes[0] == size // world
 
 
 def test_an_empty_split_has_no_batches() -> None:

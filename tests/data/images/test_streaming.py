@@ -31,7 +31,7 @@ def normalised(data, picture: Image.Image) -> torch.Tensor:
 
 
 def epoch_of(data, epoch: int = 0, **options) -> dict[int, torch.Tensor]:
-    order = data.order(epoch, seed=7, batch_size=5, **options)
+    order = data.order(epoch, seed=7, batch_size=5 * options.get("world", 1), **options)
     loader = data.train_loader(order, epoch=epoch, seed=7)
     found = {}
     for number, batch in enumerate(loader):

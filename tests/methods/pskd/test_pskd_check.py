@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from src.core.config import plan
-from src.core.errors import Problems
+from src.core.errors import Problems, UserError
 from src.methods.pskd.check import LOSS, METHOD, check
+from src.methods.pskd.keeping import Keeping
+from src.methods.pskd.module import Classifier
 
 GOOD = {
     "model": {"_target_": "src.models.classifiers.network.Network"},
@@ -90,6 +94,31 @@ def test_weights_are_not_shared_among_devices() -> None:
     fsdp = {"strategy": {"_target_": "src.core.processes.sharding.ShardedStrategy"}, "max_epochs": GOOD["epochs"]}
     (found,) = messages(top={"trainer": fsdp})
     assert found.startswith("trainer=fsdp: ") and found.endswith("Use trainer=gpu")
+
+
+@pytest.mark.parametrize(("trainer", "devices", "fits"), [
+    ({}, 1, ""), ({"devices": 8}, 8, ""), ({"devices": "auto"}, None, ""), ({"devices": 4, "num_nodes": 2}, 8, ""),
+    ({"devices": 3}, 3, "126 or 129"), ({"devices": "3", "num_nodes": 2}, 6, "126 or 132"),
+])
+def test_devices_share_a_batch_equally(trainer: dict, devices: int | None, fits: str) -> None:
+    told = f"method.batch_size=128 on {devices} devices: it is the total of all devices, which share it equally, two " \
+           f"pictures or more each. Set it to {fits}"
+    assert messages(batch_size=128, top={"trainer": trainer}) == ([told] if fits else [])
+    assert messages(batch_size=128, top={"trainer": trainer, "mode": "eval"}) == []
+
+
+def test_devices_that_were_not_counted_share_a_batch_equally_too() -> None:
+    module = SimpleNamespace(batch_size=128, trainer=SimpleNamespace(world_size=3))
+    with pytest.raises(UserError, match=r"Set it to 126 or 129"):
+        Classifier.setup(module, "fit")
+    Classifier.setup(module, "test")
+
+
+def test_the_banner_says_what_a_device_gets_of_a_batch() -> None:
+    module = SimpleNamespace(batch_size=256, trainer=SimpleNamespace(world_size=8))
+    assert Keeping._batch(module) == "256 pictures a step (32 on each of 8 devices)"
+    module.trainer.world_size = 1
+    assert Keeping._batch(module) == "256 pictures a step"
 
 
 def test_a_teacher_that_is_not_there_is_told(tmp_path) -> None:

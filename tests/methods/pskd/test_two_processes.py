@@ -39,7 +39,7 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 @pytest.mark.parametrize("memory", ["table", "sharded", "memmap", "topk"])
 def test_two_processes_equal_one(one: dict[str, Any], tmp_path: Path, memory: str) -> None:
     options = [f"method.loss.memory={memory}"] + (["method.loss.top=4"] if memory == "topk" else [])  # of 4 classes
-    two = trained(tmp_path, "trainer.devices=2", "trainer.strategy=ddp", "method.batch_size=6", *options)
+    two = trained(tmp_path, "trainer.devices=2", "trainer.strategy=ddp", *options)
     for key, value in one["state_dict"].items():
         torch.testing.assert_close(two["state_dict"][key], value, atol=1e-5, rtol=1e-4)
     ours, theirs = (item["classifier"]["loss"]["memory"] for item in (two, one))
@@ -54,8 +54,8 @@ def test_two_processes_equal_one(one: dict[str, Any], tmp_path: Path, memory: st
 
 def test_snapshots_of_two_processes_are_one_and_survive_an_interruption(tmp_path: Path) -> None:
     """Ranks have running statistics of their own: the teacher takes those of a checkpoint."""
-    options = ["trainer.devices=2", "trainer.strategy=ddp", "method.batch_size=6", "method.loss.memory=snapshot",
-               "model=small_preact_resnet", "trainer.limit_val_batches=0"]
+    options = ["trainer.devices=2", "trainer.strategy=ddp", "method.loss.memory=snapshot", "model=small_preact_resnet",
+               "trainer.limit_val_batches=0"]
     whole = trained(tmp_path / "whole", *options)
     trained(tmp_path / "parts", *options, "trainer.max_steps=14")
     parts = trained(tmp_path / "parts", *options, "resume=latest", "trainer.max_steps=-1")
@@ -66,7 +66,7 @@ def test_snapshots_of_two_processes_are_one_and_survive_an_interruption(tmp_path
 
 def test_averaged_weights_of_two_processes_are_those_of_one(tmp_path: Path) -> None:
     both = [trained(tmp_path / name, "method.ema_decay=0.9", *options) for name, options in {
-        "one": [], "two": ["trainer.devices=2", "trainer.strategy=ddp", "method.batch_size=6"]}.items()]
+        "one": [], "two": ["trainer.devices=2", "trainer.strategy=ddp"]}.items()]
     one, two = (item["state_dict"] for item in both)
     assert any(name.startswith("average.") for name in one) and one.keys() == two.keys()
     for name, value in one.items():

@@ -1,8 +1,8 @@
 """What several devices ask of the method's options. Pure Python."""
 
-import math
 from typing import Any
 
+from src.core.config import trainer_rules
 from src.core.config.check import shares_weights
 from src.core.errors import describe
 
@@ -45,8 +45,8 @@ def _sharded(cfg: dict[str, Any], method: dict[str, Any], trainer: dict[str, Any
 
 
 def _shares(method: dict[str, Any], trainer: dict[str, Any]) -> list[str]:
-    trunks, sizes = method.get("prompts_per_stage"), [trainer.get(name, 1) for name in ("devices", "num_nodes")]
-    if not all(isinstance(value, int) and value > 0 for value in (trunks, *sizes)) or trunks >= math.prod(sizes):
+    trunks, devices = method.get("prompts_per_stage"), trainer_rules.processes(trainer)
+    if not isinstance(trunks, int) or trunks < 1 or devices is None or trunks >= devices:
         return []
-    return [describe(f"method.prompts_per_stage={trunks} on {math.prod(sizes)} devices",
+    return [describe(f"method.prompts_per_stage={trunks} on {devices} devices",
                      "each of them needs a trunk of its own", "raise it, or use fewer devices")]
