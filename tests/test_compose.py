@@ -83,6 +83,14 @@ def test_the_reference_preset_is_the_method_without_what_suits_a_model(method: s
     assert tuned["objective"]["weighting"] == "sigma" != reference["objective"]["weighting"]
 
 
+def test_folders_of_pictures_get_the_recipe_of_imagenet_and_small_pictures_do_not() -> None:
+    own, imagenet, cifar = (plain(compose([f"data={data}", "data.root=x", "method=pskd"]).cfg)["method"]
+                            for data in ("imagefolder", "imagenet", "cifar10"))
+    names = ("epochs", "batch_size", "milestones", "weight_decay")
+    assert [own[name] for name in names] == [imagenet[name] for name in names] == [90, 256, [0.3333, 0.6667], 1.0e-4]
+    assert [cifar[name] for name in names] == [300, 128, [0.5, 0.75], 5.0e-4]
+
+
 @pytest.mark.parametrize(("method", "length"), [("b2diffurl", "stages"), ("d3po", "stages"), ("pskd", "epochs")])
 def test_a_tiny_run_is_as_long_as_its_method_is_told(method: str, length: str) -> None:
     cfg = plain(compose([f"method={method}", "debug=tiny", f"method.{length}=3"]).cfg)

@@ -1,7 +1,8 @@
 """Training through the project against a bare loop on tensors: `python -m src.bench.pskd_loader [overrides]`.
 
-The bare loop has the batches of an epoch ready, and does nothing but forward, cross-entropy, backward and SGD's step.
-The project's training has its loader with crop and flip, Lightning, figures and the method's memory. Both alternate.
+The bare loop has the batches of an epoch ready, and does nothing but forward, cross-entropy, backward and the step of
+the optimiser. The project's training has its loader with crop and flip, Lightning, figures and the method's memory.
+Both alternate.
 """
 
 from __future__ import annotations
@@ -37,8 +38,7 @@ def on_tensors(module: Classifier, batches: list[Batch]) -> float:
     """Steps a second of a bare loop over the same batches."""
     device = batches[0].images.device  # module.device is the host again
     net = module.build().to(device)
-    optimizer = torch.optim.SGD(net.parameters(), lr=module.lr, momentum=module.momentum, nesterov=module.nesterov,
-                                weight_decay=module.weight_decay)
+    optimizer = module.optimiser_of(net)
     start = now()
     for batch in batches * EPOCHS:
         optimizer.zero_grad()

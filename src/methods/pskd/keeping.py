@@ -7,6 +7,7 @@ from typing import Any
 
 from src.core import results
 from src.core.errors import UserError
+from src.methods.pskd.optimiser import NAMES
 
 
 class Keeping:
@@ -14,7 +15,7 @@ class Keeping:
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["classifier"] = {"loss": self.loss.state_dict(), "clock": self.clock.state_dict(),
-                                    "classes": list(self.data.classes)}
+                                    "classes": list(self.data.classes), "optimizer": self.optimizer}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         state = checkpoint["classifier"]
@@ -22,6 +23,9 @@ class Keeping:
             raise UserError(f"data={self.data.name}", f"the checkpoint's {len(state['classes'])} classes are not this "
                             f"data's {len(self.data.classes)}", "use the data and labels it was trained with")
         if self.trainer.state.fn == "fit":
+            if (then := state.get("optimizer", "sgd")) != self.optimizer:  # the first checkpoints named none
+                raise UserError(f"method.optimizer={self.optimizer}", f"the checkpoint's moments are those of {then}",
+                                f"resume with method.optimizer={then}, or start afresh")
             self.clock.load_state_dict(state["clock"])
             self._pending = state["loss"]
 
@@ -42,8 +46,8 @@ class Keeping:
 
     def banner(self) -> list[tuple[str, str]]:
         return [("model", self.model.identity()), ("data", self.data.describe()), ("loss", self.loss.describe()),
-                ("the run", f"{self.epochs} epochs, {self._batch()}, SGD {self.lr} ({self.lr_schedule}), "
-                            f"weight decay {self.weight_decay}" + self._extras())]
+                ("the run", f"{self.epochs} epochs, {self._batch()}, {NAMES[self.optimizer]} {self.lr} "
+                            f"({self.lr_schedule}), weight decay {self.weight_decay}" + self._extras())]
 
     def _batch(self) -> str:
         devices = self.trainer.world_size

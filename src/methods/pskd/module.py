@@ -11,6 +11,7 @@ from torch import Tensor
 
 from src.core.averaging import Averaged
 from src.core.compiler import compile_in_place
+from src.core.console import warn
 from src.core.errors import FAILED_RUN, UserError
 from src.core.host import made_on_host
 from src.data.images.base import ImageData
@@ -22,6 +23,7 @@ from src.methods.pskd.evaluating import Evaluating
 from src.methods.pskd.keeping import Keeping
 from src.methods.pskd.losses.base import Loss
 from src.methods.pskd.mixing import Kind, mixed
+from src.methods.pskd.optimiser import optimiser
 from src.methods.pskd.schedule import learning_rate, steps_of_epoch
 from src.methods.pskd.step import Context, Step
 from src.models import precision
@@ -29,7 +31,7 @@ from src.models.classifiers.network import Network
 
 
 class Classifier(Keeping, Evaluating, L.LightningModule):
-    """Trains a network on pictures with SGD and one of the losses of this package.
+    """Trains a network on pictures with SGD or AdamW and one of the losses of this package.
 
     The YAML beside the method says what each key means. `batch_size` is the total over all devices.
     """
@@ -43,6 +45,7 @@ class Classifier(Keeping, Evaluating, L.LightningModule):
         epochs: int,
         batch_size: int,
         eval_batch: int,
+        optimizer: Literal["sgd", "adamw"],
         lr: float,
         momentum: float,
         nesterov: bool,
@@ -62,7 +65,8 @@ class Classifier(Keeping, Evaluating, L.LightningModule):
         super().__init__()
         self.model, self.data, self.loss = model, data, loss
         self.epochs, self.batch_size, self.eval_batch = epochs, batch_size, eval_batch
-        self.lr, self.momentum, self.nesterov, self.weight_decay = lr, momentum, nesterov, weight_decay
+        self.optimizer, self.lr, self.momentum, self.nesterov = optimizer, lr, momentum, nesterov
+        self.weight_decay = weight_decay
         self.lr_schedule, self.milestones, self.gamma = lr_schedule, list(milestones), gamma
         self.warmup_epochs, self.ema_decay = warmup_epochs, ema_decay
         self.mixing, self.mixing_probability = mixing, mixing_probability
@@ -103,6 +107,8 @@ class Classifier(Keeping, Evaluating, L.LightningModule):
         """Past predictions and teachers are a training's alone; by now a checkpoint's weights are restored."""
         self.loss.begin(self._context(self.trainer.strategy.root_device))
         self.restore_loss()
+        if told := self.model.other_statistics(self.network, self.data.mean, self.data.std):
+            warn(told)
 
     def _context(self, device: torch.device) -> Context:
         return Context(labels=self.data.labels, candidates=self.data.candidates, classes=len(self.data.classes),
@@ -120,9 +126,13 @@ class Classifier(Keeping, Evaluating, L.LightningModule):
         self.order = self.order_of(epoch, self.trainer.global_rank)
         return self.data.train_loader(self.order, epoch=epoch, seed=self.seed)
 
+    def optimiser_of(self, network: torch.nn.Module) -> torch.optim.Optimizer:
+        """The one that `method.optimizer` chooses, for any network."""
+        return optimiser(self.optimizer, network.parameters(), lr=self.lr, momentum=self.momentum,
+                         nesterov=self.nesterov, weight_decay=self.weight_decay)
+
     def configure_optimizers(self) -> dict[str, Any]:
-        optimizer = torch.optim.SGD(self.network.parameters(), lr=self.lr, momentum=self.momentum,
-                                    nesterov=self.nesterov, weight_decay=self.weight_decay)
+        optimizer = self.optimiser_of(self.network)
         steps = steps_of_epoch(len(self.order_of(0, 0)), self.trainer)
         factor = learning_rate(self.lr_schedule, epochs=self.epochs, steps=steps, milestones=self.milestones,
                                gamma=self.gamma, warmup_epochs=self.warmup_epochs)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from src.core.errors import UserError
 from src.models.classifiers.export import export
 from src.models.classifiers.names import name_problem, own_networks
-from src.models.classifiers.weights import first_weights, load_file
+from src.models.classifiers.weights import first_weights, load_file, other_statistics
 
 
 class Network:
@@ -64,6 +64,13 @@ class Network:
         """
         export(Path(folder), module, options=self.options, pretrained=bool(self.pretrained), classes=classes, mean=mean,
                std=std, size=size, scaled_to=scaled_to, method=method, command=command, figures=figures, data=data)
+
+    def other_statistics(self, module: nn.Module, mean: Sequence[float], std: Sequence[float]) -> str | None:
+        """One line if `module`, which `build` made, starts from weights that are used to pictures of another mean or
+        standard deviation [channels] than these; None if not, or if nobody knows, as of a file."""
+        if not self.pretrained or (isinstance(self.pretrained, str) and Path(self.pretrained).expanduser().is_file()):
+            return None
+        return other_statistics(module.pretrained_cfg, mean, std)
 
     def _size(self, size: int) -> dict[str, int]:
         """Networks with a fixed picture size are told the data's."""

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from src.core.errors import UserError, did_you_mean
+from src.core.errors import UserError, describe, did_you_mean
 from src.core.hub import cached_snapshot, offline_message, unreachable
 from src.models.classifiers.check import pretrained_problem
 from src.models.classifiers.names import SOURCES
 
 PATTERNS = ("config.json", "model.safetensors")
+CLOSE = 1e-3  # two numbers for one mean of pictures in [0, 1]
 
 
 def first_weights(name: str, pretrained: bool | str) -> dict[str, Any]:
@@ -54,6 +56,18 @@ def load_file(module: nn.Module, file: Path) -> None:
         raise UserError(f"model.pretrained={file}", f"{len(wrong)} tensors are not those of this network, first "
                         f"{wrong[0]}", "give weights of the same network, and the model.options they were trained with")
     module.load_state_dict(taken, strict=False)
+
+
+def other_statistics(expected: Mapping[str, Any], mean: Sequence[float], std: Sequence[float]) -> str | None:
+    """One line if the weights, whose `pretrained_cfg` is `expected`, are used to pictures that were normalised by other
+    numbers than `mean` and `std` [channels]; None if not, or if nobody knows."""
+    used = [*(expected.get("mean") or ()), *(expected.get("std") or ())]
+    own, count = [*mean, *std], len(mean)
+    if len(used) != len(own) or all(abs(one - other) < CLOSE for one, other in zip(used, own, strict=True)):
+        return None
+    keys = f"data.mean={used[:count]} data.std={used[count:]}".replace(", ", ",")
+    return describe(f"the pretrained weights expect pictures normalised by mean {used[:count]} and std {used[count:]}",
+                    f"this data's are by {own[:count]} and {own[count:]}", f"for folders of pictures, set {keys}")
 
 
 def _folder(name: str, folder: Path) -> dict[str, Any]:

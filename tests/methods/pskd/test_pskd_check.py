@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -56,11 +57,18 @@ def test_every_number_of_the_loss_has_a_least_value(name: str) -> None:
     ("method.compile=graphs", {"compile": "graphs", "top": {"trainer": {"accelerator": "cpu"}}}),
     ("accumulate_grad_batches=2", {"compile": "graphs", "top": {"trainer": {"accumulate_grad_batches": 2}}}),
     ("trainer.precision=bf16-true", {"top": {"trainer": {"precision": "bf16-true"}}}),
-    ("method.nesterov=true", {"momentum": 0}),
+    ("method.nesterov=true", {"momentum": 0}), ("method.nesterov=true", {"momentum": 0, "optimizer": "sgd"}),
 ])
 def test_contradictions_are_named(expected: str, arguments: dict) -> None:
     (found,) = messages(**arguments)
     assert expected in found
+
+
+def test_adamw_asks_nothing_of_momentum_and_other_words_are_refused() -> None:
+    assert messages(optimizer="adamw", momentum=0) == []
+    with pytest.raises(Problems) as caught:
+        plan.check_only(["method=pskd", "method.optimizer=adam"])
+    assert caught.value.problems == ["method.optimizer=adam: must be one of sgd, adamw. Did you mean adamw?"]
 
 
 def test_a_snapshot_serves_mixed_pictures_of_every_batch() -> None:
@@ -119,6 +127,17 @@ def test_the_banner_says_what_a_device_gets_of_a_batch() -> None:
     assert Keeping._batch(module) == "256 pictures a step (32 on each of 8 devices)"
     module.trainer.world_size = 1
     assert Keeping._batch(module) == "256 pictures a step"
+
+
+def test_statistics_that_the_weights_do_not_expect_are_told_before_training(capsys) -> None:
+    network = SimpleNamespace(other_statistics=lambda module, mean, std: f"{module} expects others than {mean}, {std}")
+    module = SimpleNamespace(model=network, network="vit", data=SimpleNamespace(mean=[1], std=[2]), trainer=MagicMock(),
+                             loss=MagicMock(), _context=MagicMock(), restore_loss=MagicMock())
+    Classifier.on_fit_start(module)
+    assert capsys.readouterr().err == "warning: vit expects others than [1], [2]\n"
+    network.other_statistics = lambda *_: None
+    Classifier.on_fit_start(module)
+    assert capsys.readouterr().err == ""
 
 
 def test_a_teacher_that_is_not_there_is_told(tmp_path) -> None:

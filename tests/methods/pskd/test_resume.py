@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import pytest
 import torch
@@ -79,6 +80,17 @@ def test_a_checkpoint_of_other_classes_is_refused_also_of_as_many(classes: list[
     module = SimpleNamespace(data=SimpleNamespace(name="pets", classes=["cat", "dog"]))
     with pytest.raises(UserError, match=f"the checkpoint's {len(classes)} classes are not this data's 2"):
         Keeping.on_load_checkpoint(module, {"classifier": {"classes": classes}})
+
+
+@pytest.mark.parametrize(("stored", "then"), [({}, "sgd"), ({"optimizer": "sgd"}, "sgd")])
+def test_a_checkpoint_of_another_optimiser_is_refused_where_training_goes_on(stored: dict, then: str) -> None:
+    module = SimpleNamespace(data=SimpleNamespace(classes=["cat"]), optimizer="adamw", clock=MagicMock(),
+                             trainer=SimpleNamespace(state=SimpleNamespace(fn="fit")))
+    checkpoint = {"classifier": {"classes": ["cat"], "clock": {}, "loss": {}, **stored}}
+    with pytest.raises(UserError, match=f"method.optimizer=adamw: .* those of {then}. Resume with"):
+        Keeping.on_load_checkpoint(module, checkpoint)
+    module.trainer.state.fn = "test"
+    Keeping.on_load_checkpoint(module, checkpoint)
 
 
 def test_a_resume_without_the_table_is_refused(stopped: Runner, capsys) -> None:

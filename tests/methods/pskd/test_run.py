@@ -38,7 +38,8 @@ def test_a_method_runs_through_every_phase(runner: Runner, method: str) -> None:
     pytest.param(["method.mixing=mixup"], marks=pytest.mark.slow),
     pytest.param(["method.mixing=cutmix", "method.loss.memory=snapshot"], marks=pytest.mark.slow),
     ["method.mixing=mixup", "method.loss.memory=topk", "method.loss.top=2"],
-    ["method.ema_decay=0.9"], ["trainer.precision=bf16-mixed"], ["method.lr_schedule=cosine", "method.warmup_epochs=1"],
+    ["method.ema_decay=0.9", "method.optimizer=adamw", "method.lr=1e-3"], ["trainer.precision=bf16-mixed"],
+    ["method.lr_schedule=cosine", "method.warmup_epochs=1"],
     ["method.loss.memory=memmap"], ["method.loss.memory=sharded"], ["data.val=false"],
 ], ids=" ".join)
 def test_what_pskd_combines_with(runner: Runner, options: list[str]) -> None:

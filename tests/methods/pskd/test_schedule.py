@@ -1,8 +1,10 @@
-"""Learning rates at the paper's places."""
+"""Optimisers, and learning rates at the paper's places."""
 
 import pytest
+import torch
 from lightning import Trainer
 
+from src.methods.pskd.optimiser import optimiser
 from src.methods.pskd.schedule import learning_rate, steps_of_epoch
 
 
@@ -33,3 +35,14 @@ def test_a_single_epoch_has_no_milestone_before_its_end() -> None:
 def test_an_epoch_has_as_many_steps_as_the_trainer_makes(steps: int, options: dict) -> None:
     trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, barebones=True, **options)
     assert steps_of_epoch(10, trainer) == steps
+
+
+@pytest.mark.parametrize(("kind", "expected"), [
+    ("sgd", 1 - 0.1 * (2.0 + 0.5 * 1.0)),  # the decay is part of the gradient
+    ("adamw", 1 * (1 - 0.1 * 0.5) - 0.1),  # the decay is apart, and the first step as long as lr
+])
+def test_the_first_step_of_each_optimiser(kind: str, expected: float) -> None:
+    weight = torch.nn.Parameter(torch.ones(1))
+    weight.grad = torch.full((1,), 2.0)
+    optimiser(kind, [weight], lr=0.1, momentum=0.9, nesterov=False, weight_decay=0.5).step()
+    assert weight.item() == pytest.approx(expected, abs=1e-5)

@@ -53,6 +53,23 @@ def test_the_data_decides_classes_channels_and_size(name: str, classes: int, cha
     assert module(torch.randn(2, channels, size, size)).shape == (2, classes)
 
 
+def test_pretrained_weights_tell_of_pictures_that_are_normalised_otherwise(tmp_path: Path) -> None:
+    imagenet = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    module, used = Network(name="test_vit").build(5, 3, 32), Network(name="test_vit", pretrained=True)
+    told = used.other_statistics(module, *imagenet)
+    assert told.startswith("the pretrained weights expect pictures normalised by mean [0.5, 0.5, 0.5] and std [0.5, ")
+    assert told.endswith("set data.mean=[0.5,0.5,0.5] data.std=[0.5,0.5,0.5]") and "[0.485, 0.456, 0.406]" in told
+    assert used.other_statistics(module, [0.5] * 3, [0.5004] * 3) is None
+    assert "set data.mean" in used.other_statistics(module, [0.5] * 3, [0.25] * 3)
+    assert used.other_statistics(module, [0.4], [0.2]) is None  # grey pictures: nobody says
+    (tmp_path / "weights.pth").touch()
+    for silent in (False, str(tmp_path / "weights.pth")):
+        assert Network(name="test_vit", pretrained=silent).other_statistics(module, *imagenet) is None
+    resnet = Network(name="resnet10t", pretrained=True)
+    with torch.device("meta"):
+        assert resnet.other_statistics(Network(name="resnet10t").build(5, 3, 32), *imagenet) is None
+
+
 def test_weights_are_channels_last_and_a_seed_fixes_them() -> None:
     torch.manual_seed(3)
     first = tiny().build(5, 3, 32)
