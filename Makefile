@@ -30,7 +30,7 @@ sweep: $(STAMP)  ## a small grid on the embedded model, or S=<name> of experimen
 	@$(BIN)/python -m src.run sweep=$(S) $(ARGS)
 
 test: $(STAMP)  ## set up what is missing, then run the tests (five to ten minutes on two cores)
-	@$(BIN)/python -m pytest -m "not slow and not gpu" -n logical --maxprocesses 8 --dist loadfile
+	@$(BIN)/python -m pytest -m "not slow and not gpu" -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 test-all: $(STAMP)  ## the slow tests too
 	@$(BIN)/python -m pytest

@@ -12,6 +12,14 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # processes that share the cores
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+# Files with a few long tests. Begun last, one of them would run alone at the end.
+LONG = ("pretend", "kills", "two_processes", "test_compose", "test_commands", "test_run_b2", "test_b2_resume")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not any(name in item.nodeid.partition("::")[0] for name in LONG))
+
+
 @pytest.fixture(autouse=True)
 def charts_in_no_time(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Laying out and rendering charts takes longer than a short run's training: a file of one pixel stands for each,
