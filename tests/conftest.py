@@ -30,7 +30,7 @@ def charts_in_no_time(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
 
 @pytest.fixture(scope="session")
 def sd_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A StableDiffusionPipeline folder, SD 1.x's configuration at reduced width."""
+    """A StableDiffusionPipeline folder, SD 1.x's configuration at reduced width and depth."""
     from tests import standins
 
     return standins.stable_diffusion(tmp_path_factory.mktemp("standins") / "stable_diffusion")

@@ -1,4 +1,5 @@
-"""Small stand-ins in the libraries' own formats: a Stable Diffusion 1.x at reduced width and a CLIP, random weights.
+"""Small stand-ins in the libraries' own formats: a Stable Diffusion 1.x at reduced width and depth, and a CLIP;
+random weights.
 
 `stable_diffusion(folder)` and `clip(folder)` write them; the fixtures `sd_folder` and `clip_folder` in conftest.py keep
 one of each for a whole test session.
@@ -44,9 +45,8 @@ def _sd_unet():
     from diffusers import UNet2DConditionModel
 
     return UNet2DConditionModel(
-        sample_size=SIDE, in_channels=4, out_channels=4, layers_per_block=1, block_out_channels=(8, 16, 16, 16),
-        down_block_types=("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",),
-        up_block_types=("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3,
+        sample_size=SIDE, in_channels=4, out_channels=4, layers_per_block=1, block_out_channels=(8, 16),
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
         cross_attention_dim=WIDTH, attention_head_dim=2, norm_num_groups=4,
     )
 
@@ -61,7 +61,7 @@ def _sd_vae():
 
 
 def stable_diffusion(folder: Path, seed: int = 0) -> Path:
-    """A StableDiffusionPipeline with SD 1.x's configuration at reduced width, saved into `folder`."""
+    """A StableDiffusionPipeline with SD 1.x's configuration at reduced width and depth, saved into `folder`."""
     from diffusers import PNDMScheduler, StableDiffusionPipeline
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
