@@ -23,7 +23,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def charts_in_no_time(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Laying out and rendering charts takes longer than a short run's training: a file of one pixel stands for each,
-    but in tests marked `draws`, in processes of their own and in fixtures that several tests share."""
+    except in tests marked `draws`, in processes of their own and in fixtures that several tests share."""
     if not request.node.get_closest_marker("draws"):
         monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda _, file: Image.new("RGB", (1, 1)).save(file))
 

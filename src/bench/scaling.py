@@ -58,7 +58,7 @@ def main() -> None:
         note("|---|---|---|---|---|---|")
         for row in rows[name]:
             note(f"| {row.ranks:,} | {row.memory / 1e9:.3f} | {row.sent / 1e6:,.1f} | {100 * row.gradients:.2f} % "
-                 f"| {100 * row.own:.3f} % | {100 * row.busy:.0f} % |")
+                 f"| {100 * row.own:.3f} % | {'-' if row.busy is None else f'{100 * row.busy:.0f} %'} |")
     draw(rows, options.out)
 
 

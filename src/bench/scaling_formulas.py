@@ -41,7 +41,7 @@ class Row:
     sent: float  # bytes a GPU sends in a stage or an epoch
     gradients: float  # share of the time for gradients, as any training on several GPUs has it
     own: float  # share of the time for what the method itself sends: rewards, or rows
-    busy: float = 1.0  # of the time in updates, while all wait for the one with most samples, a GPU's mean share
+    busy: float | None = None  # GPUs' mean share of the updates, which wait for the one with most samples
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ def phase(trainer: Trainer | None, name: str, total: int | None = None, unit: st
     """Show a named part of an epoch: ``with phase(self.trainer, "sampling", total=10, unit="step") as advance:``.
 
     ``advance(n)`` moves it by n units; between two units a stop that was asked for (Ctrl-C) takes effect. On several
-    ranks it does so where all of them come here, and ``most`` is how often any of them calls ``advance`` at most.
+    ranks all of them have to enter the phase, and ``most`` is the largest number of times that one calls ``advance``.
     Without a trainer or without the console callback nothing is shown.
     """
     display = next((item for item in getattr(trainer, "callbacks", []) if isinstance(item, ConsoleProgress)), None)

@@ -10,7 +10,7 @@ _LIGHTNING_WARNINGS = (
     r".*module\(s\) in eval mode at the start of training.*",
     r".*Trying to infer the `batch_size`.*",
     r".*GPU available but not used.*",
-    r".*`srun` command is available on your system but is not used.*",  # rendezvous.py says it where it matters
+    r".*`srun` command is available on your system but is not used.*",  # tasks.py says it where it matters
     r".*It is recommended to use `self.log.*sync_dist=True.*",  # exact before they are logged
     r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",
     r".*[Yy]ou .*are resuming from a checkpoint that ended before the epoch ended.*",

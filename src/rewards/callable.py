@@ -62,7 +62,8 @@ class CallableReward:
         return scores
 
     def identity(self) -> str:
-        return f"{self.name} ({self.target})"
+        options = "".join(f", {key}={value}" for key, value in sorted(self.options.items()))
+        return f"{self.name} ({self.target}{options})"
 
 
 def imported(target: str | None) -> Callable[..., Any]:

@@ -21,6 +21,10 @@ class Scale:
     mean: float = 0.0
     std: float = 1.0
 
+    def __str__(self) -> str:
+        brought = "" if (self.mean, self.std) == (0.0, 1.0) else f" (mean {self.mean:g}, std {self.std:g})"
+        return f"{self.weight:g}{brought}"
+
     @classmethod
     def of(cls, given: float | Mapping[str, Any]) -> Scale:
         """From `0.5` or `{weight: 0.5, mean: 5.3, std: 0.6, ...}`; other keys are the part's own options."""
@@ -66,7 +70,7 @@ class MixReward:
         return {self.name: self._sum(values)} | {f"{self.name}_{part}": value for part, value in values.items()}
 
     def identity(self) -> str:
-        parts = (f"{scale.weight:g} x {self.rewards[part].identity()}" for part, scale in self.scales.items())
+        parts = (f"{scale} x {self.rewards[part].identity()}" for part, scale in self.scales.items())
         return f"{self.name} ({' + '.join(parts)})"
 
     def _values(self, images: Tensor, prompts: Sequence[str]) -> dict[str, Tensor]:

@@ -23,7 +23,10 @@ from src.sweeps.checks import check_space
 from src.sweeps.commands import is_sweeps_own
 from src.sweeps.local import Launcher
 from src.sweeps.record import Record
+from src.sweeps.slurm import Submitit
 from src.sweeps.sweepers import Sweeper
+
+SIZES = ("trainer", "trainer.accelerator", "trainer.devices", "trainer.num_nodes")  # decide what a queued job asks for
 
 
 @dataclass
@@ -59,8 +62,20 @@ def prepare(arguments: Arguments) -> Setup:
     found = folder or _fresh_folder(composed, given)
     record = earlier.continued(found, fresh) if folder else fresh
     runfolder.check_writable(found)
+    _check_sizes(varied, parts[1])
     parts[1].prepare(found, OmegaConf.to_container(cfg.get("trainer") or OmegaConf.create()), cfg.jobs)
     return Setup(found, record, varied, *parts)
+
+
+def _check_sizes(varied: space.Space, launcher: Launcher) -> None:
+    """Raise ``UserError`` for a sweep over devices: every job would ask the queue for what the first value needs."""
+    if not isinstance(launcher, Submitit) or launcher.has_room:
+        return
+    for key in SIZES:
+        if key in varied:
+            raise UserError(f"{key}={varied[key].typed}", "all jobs of a sweep ask the queue for the same devices",
+                            "start a sweep for each value; on one node hydra.launcher.tasks_per_node=1 "
+                            "hydra.launcher.gpus_per_node=<the most> serves all")
 
 
 def _read(composed: Composed, given: Sequence[str], roots: list[Path],

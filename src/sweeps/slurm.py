@@ -42,6 +42,11 @@ class Submitit:
         self.slurm = {"slurm_partition": partition, "slurm_setup": setup, "slurm_additional_parameters": additional,
                       "slurm_signal_delay_s": signal_delay_s}
 
+    @property
+    def has_room(self) -> bool:
+        """Whether a job is asked for by numbers that serve a trainer of fewer devices too."""
+        return self.resources["tasks_per_node"] == 1 and self.resources["gpus_per_node"] is not None
+
     def prepare(self, folder: Path, trainer: dict[str, Any], jobs: int | str | None) -> None:
         """Find submitit and the cluster. Raises ``UserError`` if one is not there, or a number is too small or does not
         fit the trainer."""

@@ -21,6 +21,8 @@ TOLD = {code for signum in (signals.REQUEUE, signals.MOVE, signals.END) for code
 class Task:
     """What the job does on its node; submitit keeps it in a file and calls it there, again where SLURM restarts it."""
 
+    first: list[str] | None = None  # of a job that was queued before there was one
+
     def __init__(self, line: Line, log: Path, patience: float) -> None:
         self.line, self.log, self.patience = line, log, patience
         self.first = line()  # for all tasks of a job: one that is late would find the folder that the first has made
@@ -28,7 +30,7 @@ class Task:
 
     def __call__(self) -> int:
         """Run it; the exit code."""
-        command = self.line() if slurm.was_requeued() else self.first
+        command = self.line() if slurm.was_requeued() or self.first is None else self.first
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self._run = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)

@@ -67,6 +67,7 @@ def test_functions_and_classes() -> None:
     strong = CallableReward(target="my_scores.redness", options={"strength": 2.0}).load("cpu")
     assert torch.equal(strong(IMAGES, PROMPTS), 2 * plain(IMAGES, PROMPTS))
     assert CallableReward(target="my_scores.lengths").load("cpu")(IMAGES, PROMPTS).tolist() == [1, 2, 3]
+    assert strong.identity() == "callable (my_scores.redness, strength=2.0)"  # another strength is another scale
     judge = CallableReward(target="my_scores.Judge", options={"bias": 5.0}).load("cpu")
     torch.testing.assert_close(judge(IMAGES, PROMPTS), IMAGES.mean((1, 2, 3)) + 5)
     assert judge._score.where == torch.device("cpu")

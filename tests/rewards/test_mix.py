@@ -43,7 +43,7 @@ def test_weights_means_and_deviations(tmp_path: Path) -> None:
     details = mix.details(IMAGES, PROMPTS)
     assert {name: value.tolist() for name, value in details.items()} == {
         "mix": [2, 3, 8], "mix_one": [1, 2, 3], "mix_two": [10, 15, 0]}
-    assert mix.identity() == "mix (2 x fixed + -1 x fixed)"
+    assert mix.identity() == "mix (2 x fixed + -1 (mean 10, std 5) x fixed)"
     checked = checked_details(mix, IMAGES, PROMPTS, tmp_path)
     assert checked.keys() == details.keys() and checked["mix"].tolist() == [2, 3, 8]
     assert checked_details(Fixed(4, 5, 6), IMAGES, PROMPTS, tmp_path)["fixed"].tolist() == [4, 5, 6]

@@ -73,6 +73,14 @@ def test_a_job_that_is_queued_again_is_not_over(sweeps, cluster) -> None:
     assert (starts(folder), statuses(folder)) == ([["fresh", "resumed"], ["fresh"]], ["finished"] * 2)
 
 
+@pytest.mark.parametrize("varied", ["trainer.devices=1,4", "trainer=gpu,cpu", "trainer.num_nodes=1,2"])
+def test_jobs_of_different_sizes_are_refused(sweeps, cluster, capsys, varied: str) -> None:
+    words = ["-m", "trainer=gpu", *ON] if varied[:8] == "trainer." else ["-m", *ON]
+    assert sweeps(*words, varied) == 2
+    assert f"error: {varied}: all jobs of a sweep ask the queue for the same devices" in capsys.readouterr().err
+    assert not sweeps.output.exists()
+
+
 def test_tasks_of_a_job_start_its_run_alike(tmp_path, monkeypatch) -> None:
     folder, log = tmp_path / "run", tmp_path / "log"
     task = Task(lambda: ["sh", "-c", f"mkdir -p {folder}; echo {'resumed' if folder.exists() else 'fresh'}"], log, 0)

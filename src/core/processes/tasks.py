@@ -39,7 +39,8 @@ def check_devices(trainer: dict[str, Any]) -> None:
     if not are_several():
         if nodes > 1:
             raise Problems([describe(f"trainer.num_nodes={nodes}", "this job has one task, and every device of several "
-                                     "nodes needs one", "start it with experiments/slurm/train.sbatch")])
+                                     "nodes needs one", "start it with experiments/slurm/train.sbatch, or use "
+                                     "trainer.num_nodes=1")])
         return
     found = [*_unlike(trainer, "devices", trainer_rules.on_a_node(trainer), "SLURM_NTASKS_PER_NODE",
                       "--ntasks-per-node"),

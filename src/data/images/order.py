@@ -55,7 +55,8 @@ def epoch_order(candidates: Tensor, *, labels: Tensor, batch_size: int, seed: in
 
 
 def deal(rows: Tensor, *, batch_size: int, rank: int = 0, world: int = 1) -> Order:
-    """Cuts `rows` [n] into batches of `batch_size` a process and those into contiguous shares, one per process.
+    """Cuts `rows` [n] into batches of `batch_size` for each process, and each batch into contiguous shares, one
+    per process.
 
     The shares of the last batch may differ by one row; a process that has less repeats its first row (the batch's
     first row, if it has none) so that all have as many.

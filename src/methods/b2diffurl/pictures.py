@@ -42,7 +42,8 @@ class Gallery:
 def gallery_of(tally: Tally, words: list[str], scorers: list[str]) -> Gallery:
     """The first picture of prompts spread evenly over each split; `scorers` are the figures to print under it."""
     index = torch.cat(tally.prompt_index).tolist()
-    first = {prompt: row for row, prompt in reversed(list(enumerate(index)))}
+    kept = torch.cat(tally.pictured).tolist()
+    first = {prompt: row for row, prompt in reversed(list(enumerate(index))) if kept[row]}
     chosen = []
     for split in dict.fromkeys(tally.split):
         rows = sorted(row for row in first.values() if tally.split[row] == split)

@@ -81,8 +81,9 @@ def updates(kept: int, *, inner_epochs: int, samples_per_update: int, seed: int,
     Steps of an epoch take as many samples as each other, give or take a group: the loss is a mean, and a step on the
     one sample that is left over would weigh as much as one on all the others.
 
-    They take as many of each part of the stage, too. A sample can only be trained where it was drawn, and each process
-    draws a run of neighbours: dealt without regard to that, a step would wait for the one that happens to have most.
+    They also take equally many from every stretch of the stage. A sample can only be trained where it was drawn, and
+    each process draws a run of neighbours: dealt without regard to that, a step would wait for the one that happens to
+    have most.
     """
     groups, size = kept // group, max(1, samples_per_update // group)
     steps = max(1, math.ceil(groups / size))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from src.core import results
+from src.core import console, results
 from src.core.errors import UserError
 from src.methods.pskd.optimiser import NAMES
 
@@ -26,6 +26,10 @@ class Keeping:
             if (then := state.get("optimizer", "sgd")) != self.optimizer:  # the first checkpoints named none
                 raise UserError(f"method.optimizer={self.optimizer}", f"the checkpoint's moments are those of {then}",
                                 f"resume with method.optimizer={then}, or start afresh")
+            if "optimizer" not in state and self.trainer.world_size > 1:
+                console.warn(f"method.batch_size={self.batch_size} is the total of all devices; in the checkpoint's "
+                             "run it was each device's. To go on as before, resume with "
+                             f"{self.trainer.world_size} times the size that the run began with")
             self.clock.load_state_dict(state["clock"])
             self._pending = state["loss"]
 
@@ -51,8 +55,9 @@ class Keeping:
 
     def _batch(self) -> str:
         devices = self.trainer.world_size
-        share = f" ({self.batch_size // devices} on each of {devices} devices)" if devices > 1 else ""
-        return f"{self.batch_size} pictures a step{share}"
+        each, rest = divmod(self.batch_size, devices)
+        share = f" ({each} on each of {devices} devices)" if devices > 1 and not rest else ""
+        return f"{self.batch_size} pictures a batch{share}"
 
     def _extras(self) -> str:
         mixing = f", {self.mixing} with probability {self.mixing_probability}" if self.mixing != "none" else ""

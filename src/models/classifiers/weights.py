@@ -67,7 +67,8 @@ def other_statistics(expected: Mapping[str, Any], mean: Sequence[float], std: Se
         return None
     keys = f"data.mean={used[:count]} data.std={used[count:]}".replace(", ", ",")
     return describe(f"the pretrained weights expect pictures normalised by mean {used[:count]} and std {used[count:]}",
-                    f"this data's are by {own[:count]} and {own[count:]}", f"for folders of pictures, set {keys}")
+                    f"this run normalises them by mean {own[:count]} and std {own[count:]}",
+                    f"for folders of pictures, set {keys}")
 
 
 def _folder(name: str, folder: Path) -> dict[str, Any]:

@@ -203,6 +203,16 @@ def test_the_gallery_takes_the_first_picture_of_evenly_spread_prompts(tmp_path, 
         gallery.prompts, gallery.splits, gallery.captions, gallery.right)
 
 
+def test_the_gallery_leaves_out_prompts_whose_first_picture_is_not_there() -> None:
+    """As where an evaluation was limited to a few batches, and another rank had the first ones."""
+    tally, index = Tally(), torch.tensor([0, 1])
+    for slots in ([2, 3], [0, 3]):  # of two prompts: second pictures, then the first of one
+        pictures = (torch.tensor(slots) / 255)[:, None, None, None].expand(-1, 3, 8, 8)
+        tally.add(Task("eval", index, torch.tensor(slots)), torch.rand(2, 4, 2, 2), pictures, {"clip": torch.ones(2)})
+    gallery = gallery_of(tally, ["a cat", "a dog"], ["clip"])
+    assert gallery.prompts == ["a cat"] and (gallery.pictures == 0).all()
+
+
 @pytest.mark.parametrize("labels", [["before"], ["before", "after"]])
 def test_a_sheet_is_drawn_of_whatever_there_is(tmp_path, labels) -> None:
     gallery = gallery_of(filled_tally(), ["a cat", "a dog", "a {strange} $prompt$ " * 9], ["clip"])

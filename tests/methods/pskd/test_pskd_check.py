@@ -124,9 +124,9 @@ def test_devices_that_were_not_counted_share_a_batch_equally_too() -> None:
 
 def test_the_banner_says_what_a_device_gets_of_a_batch() -> None:
     module = SimpleNamespace(batch_size=256, trainer=SimpleNamespace(world_size=8))
-    assert Keeping._batch(module) == "256 pictures a step (32 on each of 8 devices)"
+    assert Keeping._batch(module) == "256 pictures a batch (32 on each of 8 devices)"
     module.trainer.world_size = 1
-    assert Keeping._batch(module) == "256 pictures a step"
+    assert Keeping._batch(module) == "256 pictures a batch"
 
 
 def test_statistics_that_the_weights_do_not_expect_are_told_before_training(capsys) -> None:
