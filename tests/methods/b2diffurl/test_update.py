@@ -96,7 +96,7 @@ def test_a_single_update_takes_the_samples_in_the_order_of_the_permutation() -> 
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize("micro_batch", [1, 4, 5, 6, 16])  # 6 samples x 3 steps: two updates of 9 pairs each
+@pytest.mark.parametrize("micro_batch", [1, 5, 16])  # 6 samples x 3 steps: two updates of 9 pairs each
 def test_trap_1_the_ratio_is_exactly_one_with_replay(loaded, dtype: str, micro_batch: int) -> None:
     ratios = first_log_ratios(loaded(dtype=dtype, micro_batch=micro_batch, replay="always")).exp()
     assert len(ratios) == 18 and (ratios == 1).all()
@@ -126,10 +126,12 @@ def test_trap_1_the_ratio_is_exactly_one_with_two_text_encoders(make, sdxl_folde
 
 
 def test_on_a_cpu_replay_is_automatic_in_half_precision_only(loaded) -> None:
-    wanted = {(dtype, replay): loaded(dtype=dtype, replay=replay).needs_replay
-              for dtype in ("float32", "bfloat16") for replay in ("auto", "always", "never")}
-    assert [key for key, needed in wanted.items() if needed] == [
-        ("float32", "always"), ("bfloat16", "auto"), ("bfloat16", "always")]
+    needed = []
+    for dtype in ("float32", "bfloat16"):
+        module = loaded(dtype=dtype)
+        for module.replay in ("auto", "always", "never"):
+            needed += [(dtype, module.replay)] if module.needs_replay else []
+    assert needed == [("float32", "always"), ("bfloat16", "auto"), ("bfloat16", "always")]
 
 
 def test_trap_1_latents_stay_in_float32_below_a_half_precision_model(loaded) -> None:
