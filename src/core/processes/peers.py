@@ -13,7 +13,10 @@ from src.core import console
 LOOK = 0.5  # seconds between two looks
 GRACE = 20.0  # seconds in which a process may end by itself before it is ended
 
+LAST_LOOK = 0.1  # seconds: a process that was killed hangs up on the others a moment before it counts as ended
+
 _leaving = threading.Event()
+_watchers: list[threading.Thread] = []
 
 
 def follow_parent() -> None:
@@ -30,8 +33,11 @@ def follow_parent() -> None:
 
 
 def leaving() -> None:
-    """This process is on its way out by itself; nobody has to end it any more."""
+    """This process is on its way out by itself; nobody has to end it any more. Returns after a last look at the others:
+    they may be why."""
     _leaving.set()
+    while _watchers:
+        _watchers.pop().join()
 
 
 def replace_observer(lost: Callable[[str], None]) -> None:
@@ -44,7 +50,9 @@ def replace_observer(lost: Callable[[str], None]) -> None:
     _leaving.clear()
 
     def observe(children: Sequence[subprocess.Popen]) -> None:
-        threading.Thread(target=_watch, args=(list(children), lost), daemon=True, name="watch-children").start()
+        watcher = threading.Thread(target=_watch, args=(list(children), lost), daemon=True, name="watch-children")
+        watcher.start()
+        _watchers.append(watcher)
 
     subprocess_script._launch_process_observer = observe
 
@@ -59,9 +67,13 @@ def leave(code: int) -> None:
 
 
 def _watch(children: list[subprocess.Popen], lost: Callable[[str], None]) -> None:
-    while (ended := _ended(children)) is None:
-        if _leaving.wait(LOOK):
-            return
+    while (ended := _ended(children)) is None and not _leaving.wait(LOOK):
+        pass
+    if ended is None:
+        time.sleep(LAST_LOOK)
+        ended = _ended(children)
+    if ended is None:
+        return
     rank, code = ended
     what = f"the process of rank {rank} was ended by {_signal(code)}" if code < 0 else (
         f"the process of rank {rank} has ended with code {code}")
