@@ -72,7 +72,7 @@ class B2:
         told = FLOAT * self.trunks * self.branches
         wait = link.gather(told, ranks)
         memory = held(trunks * self.branches, math.ceil(self.kept / ranks), self.steps) * self.latents
-        more, sent, reduce = self.of_shared(ranks, link) if self.shared else self.of_copies(ranks, link)
+        more, sent, reduce = self.of_shared(ranks, link, busiest) if self.shared else self.of_copies(ranks, link)
         time = wait + reduce + work / link.flops
         return Row(ranks, memory + more, (ranks - 1) / ranks * told + sent, reduce / time, wait / time,
                    self.inner_epochs * self.kept / ranks / sum(busiest))
@@ -95,7 +95,7 @@ class B2:
         size = FLOAT * self.gradients
         return 0.0, (ranks - 1) / ranks * 2 * self.updates * size, self.updates * link.all_reduce(size, ranks)
 
-    def of_shared(self, ranks: int, link: Link) -> tuple[float, float, float]:
+    def of_shared(self, ranks: int, link: Link, busiest: list[int]) -> tuple[float, float, float]:
         """The same where a host's ranks share the weights: parts of weights, gradients and two moments are held.
 
         Weights are collected on each host in half precision for every call of the UNet and once more for its backward
@@ -104,7 +104,7 @@ class B2:
         host, hosts = min(ranks, link.host), max(1, ranks // link.host)
         size = FLOAT * self.gradients
         rolled = self.steps * math.ceil(math.ceil(self.trunks / ranks) * self.branches / self.rollout_batch)
-        trained = sum(math.ceil(samples * self.steps / self.micro_batch) for samples in self.busiest(ranks))
+        trained = sum(math.ceil(samples * self.steps / self.micro_batch) for samples in busiest)
         passes = HALF * self.gradients * (rolled + 2 * trained) + size * trained
         sent = (host - 1) / host * passes + (hosts - 1) / hosts * 2 * self.updates * size / host
         seconds = replace(link, bandwidth=link.inside).gather(passes, host)

@@ -16,7 +16,7 @@ def are_several() -> bool:
 def check() -> None:
     """Raise ``Problems`` in a job of several tasks that cannot find each other: its script has forgotten srun, so that
     this one would wait for the others, or does not say how many of them a node has, which Lightning has to know."""
-    if "TORCHELASTIC_RUN_ID" in os.environ or not are_several():
+    if not are_several():
         return
     tasks, problems = f"SLURM_NTASKS={_count()}", []
     if "SLURM_STEP_ID" not in os.environ:
@@ -33,7 +33,7 @@ def check() -> None:
 
 def check_devices(trainer: dict[str, Any]) -> None:
     """Raise ``Problems`` where a job's tasks are not one for each device; of one task Lightning starts the others."""
-    if "TORCHELASTIC_RUN_ID" in os.environ or not _count() or _is_interactive():
+    if not _count() or _is_interactive():
         return
     nodes = trainer.get("num_nodes") or 1
     if not are_several():
@@ -52,7 +52,7 @@ def check_devices(trainer: dict[str, Any]) -> None:
 def plugins() -> list[Any]:
     """For the Trainer of a job of one task, which Lightning would take for the whole run: with this it starts the
     processes of the other devices itself."""
-    if "TORCHELASTIC_RUN_ID" in os.environ or _count() != 1:
+    if _count() != 1:
         return []
     from lightning.fabric.plugins.environments import LightningEnvironment
 
@@ -60,8 +60,8 @@ def plugins() -> list[Any]:
 
 
 def _count() -> int:
-    """0 outside SLURM, and in a job that was not asked for a number of tasks."""
-    return int(os.environ.get("SLURM_NTASKS") or 0)
+    """0 outside SLURM, in a job that was not asked for a number of tasks, and where torchrun starts the processes."""
+    return 0 if "TORCHELASTIC_RUN_ID" in os.environ else int(os.environ.get("SLURM_NTASKS") or 0)
 
 
 def _unlike(trainer: dict[str, Any], key: str, wanted: int | None, name: str, option: str) -> list[str]:

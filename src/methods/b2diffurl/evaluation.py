@@ -74,8 +74,9 @@ class Tally:
         self.split += [task.split] * len(task.slots)
         self.prompt_index.append(task.prompt_index.cpu())
         self.latents.append(latents.cpu())
-        self.pictured.append((task.first | every).cpu())
-        self.pictures.append((pictures[task.first | every] * 255).round().byte().cpu())
+        kept = task.first | every
+        self.pictured.append(kept.cpu())
+        self.pictures.append((pictures[kept] * 255).round().byte().cpu())
         self.scores.append({name: values.float().cpu() for name, values in scores.items()})
 
     def figures(self) -> dict[str, float]:

@@ -42,7 +42,7 @@ class Gallery:
 def gallery_of(tally: Tally, words: list[str], scorers: list[str]) -> Gallery:
     """The first picture of prompts spread evenly over each split; `scorers` are the figures to print under it."""
     index = torch.cat(tally.prompt_index).tolist()
-    kept = torch.cat(tally.pictured).tolist()
+    kept = torch.cat(tally.pictured)
     first = {prompt: row for row, prompt in reversed(list(enumerate(index))) if kept[row]}
     chosen = []
     for split in dict.fromkeys(tally.split):
@@ -51,8 +51,7 @@ def gallery_of(tally: Tally, words: list[str], scorers: list[str]) -> Gallery:
     scores = {name: torch.cat([part[name] for part in tally.scores])[chosen].tolist() for name in tally.scores[0]}
     captions = [" ".join(f"{name} {scores[name][place]:.2f}" for name in scorers) for place in range(len(chosen))]
     right = [value == 1 for value in scores["all_right"]] if "all_right" in scores else None
-    place = torch.cat(tally.pictured).cumsum(0) - 1
-    pictures = torch.cat(tally.pictures)[place[chosen]].permute(0, 2, 3, 1).numpy()
+    pictures = torch.cat(tally.pictures)[kept.cumsum(0)[chosen] - 1].permute(0, 2, 3, 1).numpy()
     prompts, splits = [words[index[row]] for row in chosen], [tally.split[row] for row in chosen]
     return Gallery(pictures, prompts, splits, captions, right)
 

@@ -188,9 +188,7 @@ def test_alarms_of_a_run_that_was_stopped_and_continued(runner, said, monkeypatc
     """The checkpoint carries them: a limit of 0 stands for a run that goes wrong."""
     from src.core.callbacks import RunState
     from src.core.signals import StopRun
-    from src.methods.b2diffurl.evaluating import Evaluating
 
-    monkeypatch.setattr(Evaluating, "report", lambda module, folder: None)
     limits = ["callbacks.guard.zero_variance=0", "callbacks.guard.negatives=1e9", "callbacks.guard.stages=1"]
     began = RunState.on_train_epoch_start
 

@@ -12,7 +12,6 @@ import torch
 from src.core.errors import UserError
 from src.core.processes import ranks
 from src.methods.b2diffurl import auto_sizes, probing
-from src.methods.b2diffurl.evaluating import Evaluating
 from src.methods.b2diffurl.module import B2DiffuRL
 from src.methods.b2diffurl.objectives.d3po import D3PO
 from src.methods.b2diffurl.update import policy
@@ -57,7 +56,6 @@ def test_a_probe_leaves_no_trace_and_tells_what_more_pairs_take(loaded, options:
 @pytest.mark.slow
 def test_auto_interrupted_and_continued_equals_the_sizes_given_by_hand(runner, monkeypatch) -> None:
     """... and nothing is measured again when it goes on."""
-    monkeypatch.setattr(Evaluating, "report", lambda module, folder: None)
     chosen = {"rollout_batch": 4, "micro_batch": 5}
     assert runner("method.stages=2", *[f"method.{name}={size}" for name, size in chosen.items()]) == 0
     given, step = outcome(runner.folder), B2DiffuRL.training_step

@@ -14,7 +14,8 @@ from safetensors.torch import load_file
 
 from src.core import checkpoint, signals
 from src.core.states import KEPT
-from src.methods.b2diffurl import evaluating, sampling, updating
+from src.data.prompts import PromptSet
+from src.methods.b2diffurl import sampling, updating
 from src.methods.b2diffurl.evaluating import Evaluating
 from src.methods.b2diffurl.module import B2DiffuRL
 from tests.methods.b2diffurl.conftest import Runner, summary
@@ -39,13 +40,6 @@ def outcome(folder: Path) -> dict[str, Any]:
         "export": plainly(load_file(folder / "export" / "pytorch_lora_weights.safetensors")),
         "kept": {file.name: plainly(load_file(file)) for file in (folder / KEPT).iterdir()},
     }
-
-
-@pytest.fixture(autouse=True)
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing is half of so small a run, and other tests' business."""
-    monkeypatch.setattr(Evaluating, "report", lambda module, folder: None)
-    monkeypatch.setattr(evaluating, "draw_sheet", lambda galleries, file: file)
 
 
 @pytest.fixture(scope="module")
@@ -143,3 +137,21 @@ def test_another_seed_is_another_run(runner, whole) -> None:
     assert found["weights"] != whole["weights"] and found["history"] != whole["history"]
     before = {name: value for name, value in whole["figures"].items() if name.endswith("_before")}
     assert before and before == {name: found["figures"][name] for name in before}  # compared on the same pictures
+
+
+def test_past_rewards_of_another_reward_or_of_other_prompts_are_not_mixed_in(loaded) -> None:
+    module, again, other, renamed = (loaded() for _ in range(4))
+    other.prompts = PromptSet(train=["a red cat", "a blue dog", "a red dog"])
+    renamed.reward = Redness(name="rouge")
+    module.on_train_start()
+    module.history_of_rewards.add(torch.tensor([0, 2]), torch.tensor([0.5, 0.7]))
+    checkpoint = {}
+    module.on_save_checkpoint(checkpoint)
+    for one in (again, other, renamed):
+        one.on_load_checkpoint(checkpoint)
+    again.on_train_start()
+    assert again.history_of_rewards.state_dict() == module.history_of_rewards.state_dict()
+    for one in (other, renamed):
+        with pytest.warns(UserWarning, match=r"of redness \(a formula\) on prompts \w+, and this .* begin anew"):
+            one.on_train_start()
+        assert not one.history_of_rewards.stages and one.history_of_rewards.of == one.scored()

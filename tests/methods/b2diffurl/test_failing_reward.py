@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from src.methods.b2diffurl.evaluating import Evaluating
 from src.methods.b2diffurl.module import B2DiffuRL
 from tests.methods.b2diffurl.conftest import summary
 
@@ -16,7 +15,6 @@ TOLD = {"raises": "raised RuntimeError: the scoring service is down", "not_finit
 
 @pytest.mark.parametrize("failure", TOLD)
 def test_a_reward_that_fails_in_a_stage_ends_the_run(runner, monkeypatch, capsys, failure: str) -> None:
-    monkeypatch.setattr(Evaluating, "report", lambda module, folder: None)
     trained = []
     step = B2DiffuRL.training_step
     monkeypatch.setattr(B2DiffuRL, "training_step", lambda module, *args: (trained.append(module.current_epoch),

@@ -14,7 +14,6 @@ from src.core.checkpoint import check_identity
 from src.core.errors import UserError
 from src.core.keeping import KeepWeights, about
 from src.core.states import KEPT, State
-from src.data.prompts import PromptSet
 from src.methods.b2diffurl.evaluation import EVALUATION_STAGE
 from src.methods.b2diffurl.objectives.dpok import DPOK
 from src.rewards.mix import MixReward
@@ -293,21 +292,3 @@ def test_what_is_kept_on_the_way_knows_what_it_has_cost(make) -> None:
     assert kept == rows and len(kept) == 3
     counts = [costs["cost/unet_evaluations"] for costs in kept]
     assert 0 < counts[0] < counts[1] < counts[2] == logged["cost/unet_evaluations"]
-
-
-def test_past_rewards_of_another_reward_or_of_other_prompts_are_not_mixed_in(loaded) -> None:
-    module, again, other, renamed = (loaded() for _ in range(4))
-    other.prompts = PromptSet(train=["a red cat", "a blue dog", "a red dog"])
-    renamed.reward = Redness(name="rouge")
-    module.on_train_start()
-    module.history_of_rewards.add(torch.tensor([0, 2]), torch.tensor([0.5, 0.7]))
-    checkpoint = {}
-    module.on_save_checkpoint(checkpoint)
-    for one in (again, other, renamed):
-        one.on_load_checkpoint(checkpoint)
-    again.on_train_start()
-    assert again.history_of_rewards.state_dict() == module.history_of_rewards.state_dict()
-    for one in (other, renamed):
-        with pytest.warns(UserWarning, match=r"of redness \(a formula\) on prompts \w+, and this .* begin anew"):
-            one.on_train_start()
-        assert not one.history_of_rewards.stages and one.history_of_rewards.of == one.scored()

@@ -96,7 +96,8 @@ def test_a_single_update_takes_the_samples_in_the_order_of_the_permutation() -> 
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize("micro_batch", [1, 5, 16])  # 6 samples x 3 steps: two updates of 9 pairs each
+# 6 samples x 3 steps: two updates of 9 pairs each
+@pytest.mark.parametrize("micro_batch", [1, 5, 16, *(pytest.param(size, marks=pytest.mark.slow) for size in (4, 6))])
 def test_trap_1_the_ratio_is_exactly_one_with_replay(loaded, dtype: str, micro_batch: int) -> None:
     ratios = first_log_ratios(loaded(dtype=dtype, micro_batch=micro_batch, replay="always")).exp()
     assert len(ratios) == 18 and (ratios == 1).all()

@@ -39,13 +39,6 @@ def stop_in(monkeypatch: pytest.MonkeyPatch, epoch: int, batch: int) -> None:
     monkeypatch.setattr(Classifier, "training_step", stopping)
 
 
-@pytest.fixture(autouse=True)
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes longer than so small a run, and is other tests' business."""
-    monkeypatch.setattr(Classifier, "report", lambda module, folder: None)
-    monkeypatch.setattr(Classifier, "_draw", lambda module, scores: None)
-
-
 @pytest.mark.parametrize("options", [pytest.param(options, id=name, marks=pytest.mark.slow if name in RARE else ())
                                      for name, options in CASES.items()])
 def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options) -> None:
