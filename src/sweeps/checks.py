@@ -6,6 +6,7 @@ import copy
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
@@ -19,13 +20,17 @@ from src.sweeps.space import Space, Values
 MOST_POINTS, MOST_COMPOSED = 64, 12  # a check takes 0.05 s, composing half a second
 
 
-def check_space(space: Space, base: Sequence[str], roots: Sequence[Path]) -> None:
-    """Raise ``Problems`` with what is wrong in any job: each value by itself, combinations where that is cheap."""
+def check_space(space: Space, base: Sequence[str], roots: Sequence[Path]) -> list[dict[str, Any]]:
+    """The different trainers that jobs have.
+
+    Raises ``Problems`` with what is wrong in any job: each value by itself, combinations where that is cheap.
+    """
     checker, problems = _Checker(base, roots), []
     for values in points(space, checker):
         problems += checker.problems(values)
     if problems:
         raise Problems(problems)
+    return checker.trainers
 
 
 def points(space: Space, checker: _Checker) -> list[Values]:
@@ -49,6 +54,7 @@ class _Checker:
 
     def __init__(self, base: Sequence[str], roots: Sequence[Path]) -> None:
         self._base, self._roots = base, roots
+        self.trainers: list[dict[str, Any]] = []  # of the jobs that were checked
         self._known: dict[tuple[str, ...], Composed | list[str]] = {}
 
     def is_plain(self, key: str, values: Values) -> bool:
@@ -68,7 +74,7 @@ class _Checker:
             found = self._compose(chosen + strange)
             if isinstance(found, list):
                 return found
-        return _check(found, {key: value for key, value in inner.items() if _has(found, key)})
+        return self._check(found, {key: value for key, value in inner.items() if _has(found, key)})
 
     def _compose(self, chosen: tuple[str, ...]) -> Composed | list[str]:
         if chosen not in self._known:
@@ -78,18 +84,21 @@ class _Checker:
                 self._known[chosen] = error.lines()
         return self._known[chosen]
 
-
-def _check(composed: Composed, inner: Values) -> list[str]:
-    cfg = copy.deepcopy(composed.cfg)
-    try:
-        for key, value in inner.items():
-            OmegaConf.update(cfg, key, OverridesParser.create().parse_override(f"{key}={value}").value())
-        check(plain(cfg), composed.problems)
-    except UserError as error:
-        return error.lines()
-    except OmegaConfBaseException as error:
-        return [*composed.problems, " ".join(str(error).split())]
-    return []
+    def _check(self, composed: Composed, inner: Values) -> list[str]:
+        cfg = copy.deepcopy(composed.cfg)
+        try:
+            for key, value in inner.items():
+                OmegaConf.update(cfg, key, OverridesParser.create().parse_override(f"{key}={value}").value())
+            found = plain(cfg)
+            check(found, composed.problems)
+        except UserError as error:
+            return error.lines()
+        except OmegaConfBaseException as error:
+            return [*composed.problems, " ".join(str(error).split())]
+        trainer = found.get("trainer") or {}
+        if trainer not in self.trainers:
+            self.trainers.append(trainer)
+        return []
 
 
 def _may_choose(key: str) -> bool:

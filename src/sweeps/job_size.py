@@ -5,8 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from src.core.config import trainer_rules
-from src.core.errors import Problems, describe
+from src.core.errors import Problems, UserError, describe
 from src.sweeps import machine
+
+DECIDE = ("accelerator", "devices", "num_nodes")
+
+
+def of_all(given: dict[str, int | None], trainers: list[dict[str, Any]], cluster: str) -> dict[str, int]:
+    """What ``sizes`` finds for each trainer of a sweep. Raises ``UserError`` where that differs: its jobs all ask the
+    queue for the same."""
+    found = [sizes(given, trainer, cluster) for trainer in trainers]
+    if any(one != found[0] for one in found):
+        values = {key: list(dict.fromkeys(str(trainer.get(key)) for trainer in trainers)) for key in DECIDE}
+        typed = " ".join(f"trainer.{key}={','.join(several)}" for key, several in values.items() if len(several) > 1)
+        raise UserError(typed, "all jobs of a sweep ask the queue for the same devices",
+                        "start a sweep for each value; on one node hydra.launcher.tasks_per_node=1 "
+                        "hydra.launcher.gpus_per_node=<the most> serves all")
+    return found[0]
 
 
 def sizes(given: dict[str, int | None], trainer: dict[str, Any], cluster: str) -> dict[str, int]:

@@ -34,8 +34,9 @@ class Launcher(Protocol):
 
     places: int
 
-    def prepare(self, folder: Path, trainer: dict[str, Any], jobs: int | str | None) -> None:
-        """Get ready; nothing is created. ``jobs``: what was asked for on the command line."""
+    def prepare(self, folder: Path, trainers: list[dict[str, Any]], jobs: int | str | None) -> None:
+        """Get ready; nothing is created. ``trainers``: of the sweep's jobs. ``jobs``: what was asked for on the command
+        line."""
 
     def start(self, line: Line, folder: Path, log: Path) -> Running:
         """Start one job; its output goes to ``log``. ``line`` gives the command line as the folder then is."""
@@ -50,14 +51,15 @@ class Local:
         self.n_jobs, self.gpus_per_job, self.threads = n_jobs, gpus_per_job, threads_per_job
         self.places = 1
 
-    def prepare(self, folder: Path, trainer: dict[str, Any], jobs: int | str | None) -> None:
-        """Share out the machine. Raises ``Problems`` for numbers that are too small."""
+    def prepare(self, folder: Path, trainers: list[dict[str, Any]], jobs: int | str | None) -> None:
+        """Share out the machine: each job gets what the largest one needs. Raises ``Problems`` for numbers that are too
+        small."""
         check_counts({"hydra.launcher.n_jobs": self.n_jobs}, fix="auto is one for each GPU; one for each "
                      f"core: jobs={machine.cores()}")
         check_counts({"hydra.launcher.threads_per_job": self.threads}, fix="null is cores / n_jobs")
         check_counts({"hydra.launcher.gpus_per_job": self.gpus_per_job}, 0, "null is trainer.devices")
         wanted = self.n_jobs if jobs is None else jobs
-        each = machine.gpus_of_a_job(trainer) if self.gpus_per_job is None else self.gpus_per_job
+        each = max(map(machine.gpus_of_a_job, trainers)) if self.gpus_per_job is None else self.gpus_per_job
         names = machine.gpus() if each and wanted != 1 else []
         self.places = max(1, len(names) // max(1, each)) if wanted == "auto" else int(wanted)
         alone = self.places == 1

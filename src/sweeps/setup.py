@@ -23,10 +23,7 @@ from src.sweeps.checks import check_space
 from src.sweeps.commands import is_sweeps_own
 from src.sweeps.local import Launcher
 from src.sweeps.record import Record
-from src.sweeps.slurm import Submitit
 from src.sweeps.sweepers import Sweeper
-
-SIZES = ("trainer", "trainer.accelerator", "trainer.devices", "trainer.num_nodes")  # decide what a queued job asks for
 
 
 @dataclass
@@ -58,24 +55,12 @@ def prepare(arguments: Arguments) -> Setup:
                    parts[0].kind, *sweep_keys.aim(cfg), space={key: one.typed for key, one in varied.items()})
     folder = folder or earlier.find(cfg, fresh)
     parts[0].check(varied, fresh, folder)
-    check_space(varied, base, paths)
+    trainers = check_space(varied, base, paths)
     found = folder or _fresh_folder(composed, given)
     record = earlier.continued(found, fresh) if folder else fresh
     runfolder.check_writable(found)
-    _check_sizes(varied, parts[1])
-    parts[1].prepare(found, OmegaConf.to_container(cfg.get("trainer") or OmegaConf.create()), cfg.jobs)
+    parts[1].prepare(found, trainers, cfg.jobs)
     return Setup(found, record, varied, *parts)
-
-
-def _check_sizes(varied: space.Space, launcher: Launcher) -> None:
-    """Raise ``UserError`` for a sweep over devices: every job would ask the queue for what the first value needs."""
-    if not isinstance(launcher, Submitit) or launcher.has_room:
-        return
-    for key in SIZES:
-        if key in varied:
-            raise UserError(f"{key}={varied[key].typed}", "all jobs of a sweep ask the queue for the same devices",
-                            "start a sweep for each value; on one node hydra.launcher.tasks_per_node=1 "
-                            "hydra.launcher.gpus_per_node=<the most> serves all")
 
 
 def _read(composed: Composed, given: Sequence[str], roots: list[Path],

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from src.core import console, runfolder
 from src.core.errors import UserError
 from src.sweeps.counts import check_counts
-from src.sweeps.job_size import sizes
+from src.sweeps.job_size import of_all
 from src.sweeps.local import Line, Running
 from src.sweeps.slurm_job import Submitted, Task
 
@@ -42,14 +42,9 @@ class Submitit:
         self.slurm = {"slurm_partition": partition, "slurm_setup": setup, "slurm_additional_parameters": additional,
                       "slurm_signal_delay_s": signal_delay_s}
 
-    @property
-    def has_room(self) -> bool:
-        """Whether a job is asked for by numbers that serve a trainer of fewer devices too."""
-        return self.resources["tasks_per_node"] == 1 and self.resources["gpus_per_node"] is not None
-
-    def prepare(self, folder: Path, trainer: dict[str, Any], jobs: int | str | None) -> None:
+    def prepare(self, folder: Path, trainers: list[dict[str, Any]], jobs: int | str | None) -> None:
         """Find submitit and the cluster. Raises ``UserError`` if one is not there, or a number is too small or does not
-        fit the trainer."""
+        fit the trainers."""
         try:
             import submitit
         except ModuleNotFoundError as error:
@@ -57,7 +52,7 @@ class Submitit:
                             'install it: .venv/bin/pip install -e ".[sweeps]"') from error
         for key, value in {"n_jobs": self.n_jobs, **self.resources}.items():
             check_counts({f"hydra.launcher.{key}": value}, 0 if key in ("gpus_per_node", "mem_gb") else 1)
-        self.resources |= sizes(self.resources, trainer, self.cluster)
+        self.resources |= of_all(self.resources, trainers, self.cluster)
         if jobs not in (None, "auto"):
             self.places = int(jobs)
         try:

@@ -73,11 +73,19 @@ def test_a_job_that_is_queued_again_is_not_over(sweeps, cluster) -> None:
     assert (starts(folder), statuses(folder)) == ([["fresh", "resumed"], ["fresh"]], ["finished"] * 2)
 
 
-@pytest.mark.parametrize("varied", ["trainer.devices=1,4", "trainer=gpu,cpu", "trainer.num_nodes=1,2"])
-def test_jobs_of_different_sizes_are_refused(sweeps, cluster, capsys, varied: str) -> None:
-    words = ["-m", "trainer=gpu", *ON] if varied[:8] == "trainer." else ["-m", *ON]
-    assert sweeps(*words, varied) == 2
-    assert f"error: {varied}: all jobs of a sweep ask the queue for the same devices" in capsys.readouterr().err
+@pytest.mark.parametrize(("typed", "told"), [
+    (["trainer=gpu", "trainer.devices=1,4"], "trainer.devices=1,4"),
+    (["trainer=gpu,cpu"], "trainer.accelerator=gpu,cpu"),
+    (["trainer=gpu", "trainer.num_nodes=1,2"], "trainer.num_nodes=1,2"),
+    (["trainer=gpu", "experiment=several,alone"], "trainer.devices=4,1"),
+])
+def test_jobs_of_different_sizes_are_refused(sweeps, cluster, capsys, tmp_path, typed: list[str], told: str) -> None:
+    recipes = tmp_path / "conf" / "experiment"
+    recipes.mkdir(parents=True)
+    for name, devices in {"several": 4, "alone": 1}.items():
+        (recipes / f"{name}.yaml").write_text(f"# @package _global_\ntrainer:\n  devices: {devices}\n")
+    assert sweeps("--config-dir", str(recipes.parent), "-m", *ON, *typed) == 2
+    assert f"error: {told}: all jobs of a sweep ask the queue for the same devices" in capsys.readouterr().err
     assert not sweeps.output.exists()
 
 

@@ -81,6 +81,13 @@ def test_jobs_run_side_by_side_and_are_told_in_a_table(sweeps, capsys, monkeypat
     assert (sweeps.folder / "logs").is_dir() and sweeps.record()["complete"]
 
 
+def test_jobs_of_a_sweep_over_devices_get_what_the_largest_needs(sweeps, monkeypatch):
+    monkeypatch.setattr(machine, "gpus", lambda: ["4", "5", "6", "7"])
+    assert sweeps("-m", "trainer=gpu", "trainer.devices=1,2", "seed=0,1", "jobs=auto", "method.delay=0.3") == 0
+    shares = {json.loads(file.read_text())["CUDA_VISIBLE_DEVICES"] for file in sweeps.folder.glob("*/env.json")}
+    assert shares == {"4,5", "6,7"}
+
+
 def test_failed_job_stops_nothing_and_is_tried_again(sweeps, capsys):
     words = ["-m", "method.fail_at=null,0", "seed=0,1", "jobs=2"]
     assert sweeps(*words) == 1
