@@ -19,7 +19,7 @@ from src.methods.b2diffurl.reference import with_reference
 from src.methods.b2diffurl.sampling import Rollout
 from src.methods.b2diffurl.schedule import interval as interval_at
 from src.methods.b2diffurl.stage import choose, draw_prompts
-from src.methods.b2diffurl.update import Kept, replayed, updates
+from src.methods.b2diffurl.update import Kept, Update, replayed, updates
 from src.rewards.guard import checked_details
 
 
@@ -155,5 +155,5 @@ class _Stage(IterableDataset):
     def __len__(self) -> int:
         return self.module.updates_per_stage
 
-    def __iter__(self) -> Iterator[LongTensor]:
-        yield from self.module.collect(self.module.current_epoch)
+    def __iter__(self) -> Iterator[Update]:
+        yield from map(Update, self.module.collect(self.module.current_epoch))

@@ -73,6 +73,14 @@ def pairs_of(samples: LongTensor, steps: int, micro_batch: int, group: int = 1, 
         yield Pairs(sample[:0], step[:0], 0)
 
 
+@dataclass(frozen=True)
+class Update:
+    """A batch of training: the samples of one optimiser step. DDP moves tensors that it is given to its device, and
+    these are looked up by the host."""
+
+    samples: LongTensor  # numbers among the kept samples of all ranks
+
+
 def updates(kept: int, *, inner_epochs: int, samples_per_update: int, seed: int, stage: int,
             group: int = 1) -> list[LongTensor]:
     """Which samples each optimiser step of a stage takes: every inner epoch all of them, in an order of its own; the

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
-from torch import LongTensor
 
 from src.core.processes import ranks
 from src.core.processes.parts import whole
@@ -15,7 +14,7 @@ from src.core.progress import phase
 from src.methods.b2diffurl import auto_sizes
 from src.methods.b2diffurl.figures import policy_figures, policy_sums
 from src.methods.b2diffurl.float16 import norm_figures
-from src.methods.b2diffurl.update import loss_of, pairs_of, policy
+from src.methods.b2diffurl.update import Update, loss_of, pairs_of, policy
 
 
 class Updating:
@@ -29,8 +28,9 @@ class Updating:
         """Learning rate of a stage: constant, or falling linearly towards 0 after the last stage."""
         return self.lr * (1 - stage / self.stages) if self.lr_schedule == "linear" else self.lr
 
-    def training_step(self, samples: LongTensor, index: int) -> None:
-        """One optimiser step on `samples`: the loss is the mean over all their (sample, step) pairs."""
+    def training_step(self, update: Update, index: int) -> None:
+        """One optimiser step: the loss is the mean over all (sample, step) pairs of its samples."""
+        samples = update.samples
         if not len(samples):
             return
         before, own = self.model.evaluations, self.own(samples).to(self.model.device, non_blocking=True)
