@@ -28,6 +28,9 @@ class RunState(Callback):
         # Lightning opens the data of the first epoch right after this, of later epochs after on_train_epoch_start:
         # seeding there too would shift the first epoch's random numbers.
         seed_everything(self.seed, self.first_epoch, trainer.global_rank)
+        if trainer.world_size > 1 and hasattr(trainer.fit_loop.epoch_loop, "_broadcast_sigterm_tensor"):
+            # Before every batch Lightning asks rank 0 for SIGTERM, through the devices; `stop_together` asks all.
+            trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         signals.install()

@@ -1,8 +1,9 @@
-"""Where new tensors are made while a method loads."""
+"""Where new tensors are made while a method loads, and from which random numbers."""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 
@@ -14,3 +15,12 @@ def made_on_host() -> AbstractContextManager[object]:
     GPU, generators of the CPU refused, and first weights drawn from the GPU's stream instead of the seed's.
     """
     return torch.device("cpu")
+
+
+@contextmanager
+def seeded_on_host(seed: int) -> Iterator[None]:
+    """Inside, the CPU's own generator starts from `seed`; afterwards it is as it was before. `torch.manual_seed` would
+    seed those of the GPUs too, and nothing would bring them back."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        yield

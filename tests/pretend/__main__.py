@@ -1,6 +1,7 @@
 """Runs of the project on the pretend device: `python -m tests.pretend <file> <options of one run> -- <of the next>`.
 
-A training is wrapped as on several GPUs. Afterwards the file tells where the host waited in each of them, as JSON; the exit status is the first that is not 0.
+A training is wrapped as on several GPUs. Afterwards the file tells where the host waited in each of them, as JSON; the
+exit status is the first that is not 0.
 """
 
 from __future__ import annotations

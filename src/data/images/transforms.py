@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import torch
 from PIL import Image
 from torchvision.transforms import v2
 
+from src.core.host import seeded_on_host
 from src.data.images.chance import seed_of
 
 Transform = Callable[[Image.Image], Image.Image]
@@ -30,6 +30,5 @@ def training(size: int, min_scale: float, flip: bool, jitter: float) -> Transfor
 
 def seeded(transform: Transform, picture: Image.Image, *seed: int) -> Image.Image:
     """The transform with randomness from `seed` alone; the process's own generator is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed_of(*seed))
+    with seeded_on_host(seed_of(*seed)):
         return transform(picture)

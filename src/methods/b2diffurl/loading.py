@@ -6,7 +6,7 @@ import torch
 
 from src.core import console
 from src.core.errors import UserError
-from src.core.host import made_on_host
+from src.core.host import made_on_host, seeded_on_host
 from src.core.processes import ranks, sharding
 from src.methods.b2diffurl import auto_sizes
 from src.methods.b2diffurl.ddim import Ddim
@@ -43,8 +43,7 @@ class Loading:
             self.model.shard(self.trainer.strategy.mesh())
 
     def load(self, device: torch.device) -> None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)  # the adapter's start must not depend on what ran before
+        with seeded_on_host(self.seed):  # the adapter's start must not depend on what ran before
             self.model.load(device)
         for scorer in self.scorers.values():
             scorer.load(device)

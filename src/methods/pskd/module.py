@@ -13,7 +13,7 @@ from src.core.averaging import Averaged
 from src.core.compiler import compile_in_place
 from src.core.console import warn
 from src.core.errors import FAILED_RUN, UserError
-from src.core.host import made_on_host
+from src.core.host import made_on_host, seeded_on_host
 from src.data.images.base import ImageData
 from src.data.images.batch import Batch
 from src.data.images.order import Order
@@ -99,8 +99,7 @@ class Classifier(Keeping, Evaluating, L.LightningModule):
 
     def build(self) -> torch.nn.Module:
         """A network for this data; the generators of the training do not notice."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
+        with seeded_on_host(self.seed):
             return self.model.build(len(self.data.classes), self.data.channels, self.data.size)
 
     def on_fit_start(self) -> None:

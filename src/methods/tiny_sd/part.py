@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 from torch.utils.data import DataLoader
 
 from src.core.averaging import Averaged
-from src.core.host import made_on_host
+from src.core.host import made_on_host, seeded_on_host
 
 
 class Part(L.LightningModule):
@@ -39,8 +39,7 @@ class Part(L.LightningModule):
         """The network, and the exponential moving average of its weights, which is what is scored and exported."""
         if hasattr(self, "net"):
             return
-        with made_on_host(), torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
+        with made_on_host(), seeded_on_host(self.seed):
             self.net = self.network().train()
             self.average = Averaged(self.net, self.ema_decay)
 
