@@ -46,7 +46,7 @@ def epoch_order(candidates: Tensor, *, labels: Tensor, batch_size: int, seed: in
     insist(share_problem(batch_size, world) or batch_problem(batch_size, world, len(candidates)))
     chance = generator(seed, epoch, "order")
     shuffled = candidates[torch.randperm(len(candidates), generator=chance)]
-    order = deal(shuffled, batch_size=batch_size // world, rank=rank, world=world)
+    order = deal(shuffled, batch_size=batch_size // world, rank=rank, world=world, least=2)
     if not paired:
         return order
     partner = torch.full_like(labels, -1)
@@ -54,12 +54,13 @@ def epoch_order(candidates: Tensor, *, labels: Tensor, batch_size: int, seed: in
     return Order(order.index, partner[order.index], order.sizes, order.real, order.total)
 
 
-def deal(rows: Tensor, *, batch_size: int, rank: int = 0, world: int = 1) -> Order:
+def deal(rows: Tensor, *, batch_size: int, rank: int = 0, world: int = 1, least: int = 1) -> Order:
     """Cuts `rows` [n] into batches of `batch_size` for each process, and each batch into contiguous shares, one
     per process.
 
     The shares of the last batch may differ by one row; a process that has less repeats its first row (the batch's
-    first row, if it has none) so that all have as many.
+    first row, if it has none) so that all have as many, and `least` at least: there is no batch normalisation of a
+    single picture where the network's last maps have one place.
     """
     whole = batch_size * world
     pieces, sizes, real, total = [], [], [], []
@@ -67,7 +68,7 @@ def deal(rows: Tensor, *, batch_size: int, rank: int = 0, world: int = 1) -> Ord
         block = rows[start:start + whole]
         first, last = (len(block) * place // world for place in (rank, rank + 1))
         share = block[first:last]
-        size = -(-len(block) // world)
+        size = max(-(-len(block) // world), min(least, batch_size))
         spare = (share if len(share) else block)[:1].expand(size - len(share))
         pieces += [share, spare]
         sizes.append(size)
