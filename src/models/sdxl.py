@@ -31,6 +31,20 @@ class Conditions:
     def __getitem__(self, rows: LongTensor | slice) -> Conditions:
         return Conditions(self.tokens[rows], self.pooled[rows])
 
+    def to(self, *where: torch.device | str | torch.dtype) -> Conditions:
+        """On another device, or in another precision."""
+        return Conditions(self.tokens.to(*where), self.pooled.to(*where))
+
+    @property
+    def nbytes(self) -> int:
+        """Of both tensors."""
+        return self.tokens.nbytes + self.pooled.nbytes
+
+    @staticmethod
+    def joined(parts: Sequence[Conditions]) -> Conditions:
+        """The rows of all, one after the other."""
+        return Conditions(torch.cat([part.tokens for part in parts]), torch.cat([part.pooled for part in parts]))
+
 
 class StableDiffusionXL(DiffusionModel):
     """As DiffusionModel, of a StableDiffusionXLPipeline folder; the picture counts as uncropped and of full size."""
@@ -71,8 +85,8 @@ class StableDiffusionXL(DiffusionModel):
 
     def _with_empty(self, conditions: Conditions) -> Conditions:
         rows, empty = len(conditions), self.empty_embedding
-        return Conditions(torch.cat([empty.tokens.expand(rows, -1, -1), conditions.tokens]),
-                          torch.cat([empty.pooled.expand(rows, -1), conditions.pooled]))
+        empty = Conditions(empty.tokens.expand(rows, -1, -1), empty.pooled.expand(rows, -1))
+        return Conditions.joined([empty, conditions])
 
     def _unet_inputs(self, conditions: Conditions) -> dict[str, Any]:
         added = {"text_embeds": conditions.pooled.to(self.dtype), "time_ids": self.sizes.expand(len(conditions), -1)}

@@ -121,7 +121,7 @@ class Evaluating:
         """One picture for each prompt, from noise that its place in the list and the seed decide."""
         from torchvision.utils import save_image
 
-        self.words, self.embeddings = prompts, self.model.encode_prompts(prompts)
+        self.embed(prompts)
         index = torch.arange(len(prompts))
         rolled = self.sample_latents(index, index, branches=1, interval=self.steps, stage=EVALUATION_STAGE,
                                      seed=self.seed, keep=False)

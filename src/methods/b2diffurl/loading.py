@@ -10,6 +10,7 @@ from src.core.host import made_on_host, seeded_on_host
 from src.core.processes import ranks, sharding
 from src.methods.b2diffurl import auto_sizes
 from src.methods.b2diffurl.ddim import Ddim
+from src.methods.b2diffurl.embeddings import Embeddings
 from src.methods.b2diffurl.float16 import loss_scale
 from src.models import precision
 
@@ -54,10 +55,15 @@ class Loading:
         self.ddim = Ddim.from_scheduler(self.model.scheduler, self.steps, self.eta, device)
         self.usable = int(self.ddim.usable.sum())
         self._refuse_silent_interval()
-        self.words = [*self.prompts.train, *self.prompts.heldout]
-        self.embeddings = self.model.encode_prompts(self.words)
+        self.embed([*self.prompts.train, *self.prompts.heldout])
         self._tell_cut_prompts()
         self._loaded = True
+
+    def embed(self, prompts: list[str]) -> None:
+        """The prompts that the policy is asked for from now on, by their numbers."""
+        self.words = prompts
+        self.embeddings = Embeddings(self.model.encode_prompts, prompts, device=self.model.device,
+                                     dtype=self.model.dtype)
 
     def _tell_cut_prompts(self) -> None:
         cut, most = self.model.text.cut(self.words), self.model.text.tokenizer.model_max_length

@@ -120,6 +120,7 @@ class B2DiffuRL(Loading, Comparing, Collecting, Updating, Evaluating, Describing
 
     def sample_latents(self, prompt_index: LongTensor, slots: LongTensor, *, branches: int, interval: int, stage: int,
                        seed: int, keep: bool, progress: Any = None, most: int = 0) -> Rollout:
+        self.embeddings.use(prompt_index)
         device = self.model.device  # self.device is the host while Lightning has no loop
         with auto_sizes.enough_for_pictures(self):
             return rollout(self.denoise, self.ddim, prompt_index.to(device), slots.to(device), branches=branches,
