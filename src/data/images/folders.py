@@ -7,8 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from src.core.errors import UserError
+
+if TYPE_CHECKING:
+    from src.data.images.paths import Paths
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp", ".gif")
 ANNOTATIONS = "val_annotations.txt"  # tiny-imagenet: a line per picture of images/: file, tab, class, tab, ...
@@ -22,9 +26,11 @@ class Listing:
     files: list[str] = field(default_factory=list)  # below `folder`, with / between parts
     labels: list[int] = field(default_factory=list)
 
-    def paths(self) -> list[Path]:
+    def paths(self) -> Paths:
         """The files, to be opened."""
-        return [self.folder / file for file in self.files]
+        from src.data.images.paths import Paths  # NumPy, which the static check does without
+
+        return Paths(self.folder, self.files)
 
 
 def class_names(folder: Path) -> list[str]:
