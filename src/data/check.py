@@ -7,6 +7,7 @@ from typing import Any
 
 from src.core.errors import UserError
 from src.data.images.check import picture_problems
+from src.data.images.idle import idle as idle
 from src.data.prompts import PromptSet, read_prompts
 from src.data.templates import TemplatePrompts
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from src.core.config import arguments, signature, trainer_rules
@@ -126,7 +127,7 @@ def cross_field(cfg: dict[str, Any], tolerant: bool) -> list[str]:
     problems: list[str] = []
     for file in rule_files(cfg):
         try:
-            problems += load_rules(file)(cfg)
+            problems += load_rules(file).check(cfg)
         except UserError as error:
             problems += error.lines()
         except Exception:
@@ -145,15 +146,15 @@ def rule_files(cfg: dict[str, Any]) -> list[Path]:
     return [folder / "check.py" for folder in folders if (folder / "check.py").is_file()]
 
 
-def load_rules(file: Path) -> Callable[[dict[str, Any]], list[str]]:
-    """The ``check`` function of a file, loaded by path: importing its package could import torch."""
+def load_rules(file: Path) -> ModuleType:
+    """A file, loaded by path: importing its package could import torch."""
     name = ".".join(file.relative_to(ROOT).with_suffix("").parts) + "__rules"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise ImportError(f"{file} cannot be loaded")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.check
+    return module
 
 
 def length(cfg: dict[str, Any], key: str) -> list[str]:

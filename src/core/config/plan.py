@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf.errors import OmegaConfBaseException
 
 from src.core import checkpoint_files, console, results, resume, runfolder, states
-from src.core.config import words
+from src.core.config import idle, words
 from src.core.config.check import check
 from src.core.config.compose import Composed, compose, plain
 from src.core.config.origin import Origin
@@ -125,6 +125,8 @@ def _checked(composed: Composed, roots: Sequence[Path], ours: bool, plan: Plan) 
     check(cfg, composed.problems, Origin(composed, plan.overrides, roots))
     tasks.check_devices(cfg["trainer"])
     if console.is_main_process():
+        for line in idle.told(cfg, plan.overrides):
+            console.warn(line)
         runfolder.check_writable(plan.folder)
         if not ours:
             runfolder.check_unused(plan.folder)

@@ -13,6 +13,7 @@ from src.core.config.ranges import above, at_least, is_number
 from src.core.errors import describe, did_you_mean
 from src.methods.b2diffurl import schedule
 from src.methods.b2diffurl.checks import devices, fits, readable
+from src.methods.b2diffurl.checks.idle import idle as idle
 from src.methods.b2diffurl.measures import check as measures
 from src.methods.b2diffurl.objectives import rules
 

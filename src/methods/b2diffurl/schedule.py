@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from src.core.errors import describe, did_you_mean
 
-SHAPES = ("constant", "linear", "stepped", "list")
+USED = {"constant": ("start",), "linear": ("start", "end"), "stepped": ("values",), "list": ("values",)}  # by a shape
+SHAPES = tuple(USED)
 
 
 def interval(
@@ -50,8 +51,8 @@ def problems(
     """What is wrong with a schedule, one message each (value, rule, fix); empty if every stage has 1 to T steps."""
     if shape not in SHAPES:
         return [describe(f"{prefix}shape={shape}", "there is no such schedule", did_you_mean(str(shape), SHAPES))]
-    used = {"constant": ("start",), "linear": ("start", "end")}.get(shape, ())
-    bounds = {name: value for name, value in (("start", start), ("end", end)) if name in used and value is not None}
+    given = (("start", start), ("end", end))
+    bounds = {name: value for name, value in given if name in USED[shape] and value is not None}
     found = [text for name, value in bounds.items() for text in _bound(prefix + name, value, steps)]
     if shape == "linear" and not found and (end or steps) < (start or steps):
         found.append(

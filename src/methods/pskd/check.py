@@ -13,6 +13,7 @@ from src.core.config.ranges import above, at_least
 from src.core.errors import UserError, describe
 from src.data.images.rules import share_problem
 from src.methods.pskd import parts
+from src.methods.pskd.idle import idle as idle
 
 METHOD = {
     "epochs": at_least(1, "the paper takes 300 for CIFAR"),

@@ -5,6 +5,7 @@ import importlib
 import inspect
 import os
 import typing
+from types import SimpleNamespace
 
 import lightning.pytorch.callbacks
 import lightning.pytorch.trainer.trainer
@@ -104,7 +105,7 @@ def test_rules_of_a_method_are_asked_and_join_the_list(tmp_path, monkeypatch):
 def test_rules_that_break_on_wrong_values_do_not_hide_them(tmp_path, monkeypatch):
     (tmp_path / "check.py").write_text("def check(cfg):\n    return [1 / 0]\n")
     monkeypatch.setattr("src.core.config.check.rule_files", lambda cfg: [tmp_path / "check.py"])
-    monkeypatch.setattr("src.core.config.check.load_rules", lambda file: lambda cfg: [1 / 0])
+    monkeypatch.setattr("src.core.config.check.load_rules", lambda file: SimpleNamespace(check=lambda cfg: [1 / 0]))
     with pytest.raises(Problems, match="must be a number"):
         check(configuration(lr="x"))
     with pytest.raises(ZeroDivisionError):
