@@ -33,16 +33,17 @@ def both(output: Path, *overrides: str) -> tuple[dict[str, Any], dict[str, Any]]
 
 @pytest.mark.parametrize("options", [["method.loss.memory=table"], ["method.loss.memory=memmap"],
                                      ["trainer.precision=bf16-mixed", "method.ema_decay=0.9"],
-                                     ["method.compile=graphs"]],
-                         ids=["table", "memmap", "half", "graphs"])
+                                     ["method.compile=graphs"], ["trainer.strategy=ddp"]],
+                         ids=["table", "memmap", "half", "graphs", "wrapped"])
 def test_a_classifier(tmp_path: Path, options: list[str]) -> None:
     there, here = both(tmp_path, "method=pskd", *options)
     assert there["test/nll"] == pytest.approx(here["test/nll"], rel=0.1)
 
 
 @pytest.mark.parametrize("options", [[], ["model.dtype=bfloat16"], ["model.dtype=float16"], ["method.compile=true"],
-                                     ["method.micro_batch=auto", "method.rollout_batch=auto"]],
-                         ids=["float32", "bfloat16", "float16", "compiled", "auto"])
+                                     ["method.micro_batch=auto", "method.rollout_batch=auto"],
+                                     ["trainer.strategy=ddp"]],
+                         ids=["float32", "bfloat16", "float16", "compiled", "auto", "wrapped"])
 def test_b2(tmp_path: Path, options: list[str]) -> None:
     there, here = both(tmp_path, "method=b2diffurl", *options)
     for name in ("eval/clip_before", "diversity/latent_before"):
