@@ -20,11 +20,12 @@ _OF_OTHERS = ("test_input_size", "test_crop_pct", "test_pool_size", "label_names
               "state_dict", "file", "tag", "description", "notes")
 
 
-def export(folder: Path, module: nn.Module, *, options: Mapping[str, Any], pretrained: bool, classes: Sequence[str],
-           mean: Sequence[float], std: Sequence[float], size: int, scaled_to: int | None, method: str, command: str,
-           figures: Mapping[str, float], data: str) -> None:
+def export(folder: Path, module: nn.Module, *, file: Path | None, options: Mapping[str, Any], pretrained: bool,
+           classes: Sequence[str], mean: Sequence[float], std: Sequence[float], size: int, scaled_to: int | None,
+           method: str, command: str, figures: Mapping[str, float], data: str) -> None:
     """Writes config.json (architecture, options, class names, mean, std and size of the pictures, and how they are
-    brought to it), model.safetensors, README.md, and a copy of the network's file if it is not timm's.
+    brought to it), model.safetensors, README.md, and a copy of the network's file if it is not timm's: `file`, or one
+    of this folder.
 
     timm.create_model("local-dir:<folder>", pretrained=True) then gives `module` back, and timm's transform shows it
     pictures as the run's evaluation did. `module` is left as it is.
@@ -41,7 +42,7 @@ def export(folder: Path, module: nn.Module, *, options: Mapping[str, Any], pretr
     save_for_hf(plain, str(folder), model_config={"label_names": list(classes)}, model_args=dict(options),
                 safe_serialization=True)
     architecture = source["architecture"]
-    if file := own_networks().get(architecture):
+    if file := file or own_networks().get(architecture):
         shutil.copyfile(file, folder / file.name)
     write_card(folder, architecture=architecture, file=file, classes=classes, channels=len(mean), size=size,
                weights=sum(parameter.numel() for parameter in plain.parameters()), method=method, data=data,

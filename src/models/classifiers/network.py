@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +15,7 @@ from torch import Tensor, nn
 
 from src.core.errors import UserError
 from src.models.classifiers.export import export
-from src.models.classifiers.names import name_problem, own_networks
+from src.models.classifiers.names import name_problem, own_networks, parted
 from src.models.classifiers.weights import first_weights, load_file, other_statistics
 
 
@@ -23,7 +25,7 @@ class Network:
     def __init__(
         self,
         *,
-        name: str,  # timm's name, with or without a tag, local-dir:<folder>, hf-hub:<id>, or a name of this folder's
+        name: str,  # timm's, with or without a tag, local-dir:<folder>, hf-hub:<id>, this folder's, or <file>.py:<name>
         pretrained: bool | str = False,  # true: timm's weights of that name; text: a weights file or an export's folder
         options: dict[str, Any] | None = None,  # further arguments of the network, as timm.create_model takes them
     ) -> None:
@@ -32,7 +34,8 @@ class Network:
     def identity(self) -> str:
         """Names the architecture: equal for two networks of the same kind, whatever weights they start from."""
         options = ", ".join(f"{key}={value}" for key, value in sorted(self.options.items()))
-        return f"{self.name}({options})" if options else self.name
+        name = parted(self.name)[1]
+        return f"{name}({options})" if options else name
 
     def build(self, num_classes: int, channels: int, size: int) -> nn.Module:
         """A network from [B, channels, size, size] to logits [B, num_classes]; training mode, channels_last.
@@ -44,8 +47,12 @@ class Network:
         register()
         if problem := name_problem(self.name):
             raise UserError(problem)
-        weights = first_weights(self.name, self.pretrained)
-        arguments = {"num_classes": num_classes, "in_chans": channels, **self._size(size), **self.options}
+        file, name = parted(self.name)
+        if file is not None:
+            with self._told("its file cannot be imported"):
+                register_file(file)
+        weights = first_weights(name, self.pretrained)
+        arguments = {"num_classes": num_classes, "in_chans": channels, **_size(name, size), **self.options}
         with self._told(f"it cannot be built for pictures of {channels} x {size} x {size}"):
             module = timm.create_model(**weights, **arguments)
         if isinstance(self.pretrained, str) and (file := Path(self.pretrained).expanduser()).is_file():
@@ -62,8 +69,9 @@ class Network:
         `mean` and `std` have one number a channel; `scaled_to` is as in `ImageData`; `data` and `method` are words for
         the model card.
         """
-        export(Path(folder), module, options=self.options, pretrained=bool(self.pretrained), classes=classes, mean=mean,
-               std=std, size=size, scaled_to=scaled_to, method=method, command=command, figures=figures, data=data)
+        export(Path(folder), module, file=parted(self.name)[0], options=self.options,
+               pretrained=bool(self.pretrained), classes=classes, mean=mean, std=std, size=size, scaled_to=scaled_to,
+               method=method, command=command, figures=figures, data=data)
 
     def other_statistics(self, module: nn.Module, mean: Sequence[float], std: Sequence[float]) -> str | None:
         """One line if `module`, which `build` made, starts from weights that are used to pictures of another mean or
@@ -71,13 +79,6 @@ class Network:
         if not self.pretrained or (isinstance(self.pretrained, str) and Path(self.pretrained).expanduser().is_file()):
             return None
         return other_statistics(module.pretrained_cfg, mean, std)
-
-    def _size(self, size: int) -> dict[str, int]:
-        """Networks with a fixed picture size are told the data's."""
-        from timm.models import get_pretrained_cfg, is_model
-
-        known = get_pretrained_cfg(self.name) if is_model(self.name) else None
-        return {"img_size": size} if known is not None and known.fixed_input_size else {}
 
     @contextmanager
     def _told(self, rule: str) -> Iterator[None]:
@@ -106,7 +107,6 @@ class Network:
             raise UserError(f"model.name={self.name}", f"it gives {found}, not {num_classes} logits a picture",
                             "choose another network, or other model.options")
 
-
     def _check_processor(self, module: nn.Module) -> None:
         """On processors with AVX2 but not AVX-512, the gradient of such a convolution writes beyond its memory: wrong
         figures, a crash or a run that hangs (oneDNN's issue 6035)."""
@@ -123,3 +123,25 @@ def register() -> None:
     """Makes this folder's networks known to timm."""
     for file in dict.fromkeys(own_networks().values()):
         importlib.import_module(f"{__package__}.{file.stem}")
+
+
+def register_file(file: Path) -> None:
+    """Makes the networks of a file of one's own known to timm, once a process."""
+    name = f"own_networks_{abs(hash(file.resolve()))}"
+    if name in sys.modules:
+        return
+    spec = importlib.util.spec_from_file_location(name, file)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)  # timm looks it up while it registers
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+
+
+def _size(name: str, size: int) -> dict[str, int]:
+    """Networks with a fixed picture size are told the data's."""
+    from timm.models import get_pretrained_cfg, is_model
+
+    known = get_pretrained_cfg(name) if is_model(name) else None
+    return {"img_size": size} if known is not None and known.fixed_input_size else {}
