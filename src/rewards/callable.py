@@ -56,7 +56,7 @@ class CallableReward:
         """Scores [B] of pictures [B, 3, H, W] in [0, 1], as the target gives them."""
         if self._score is None:
             raise RuntimeError("CallableReward.load(device) comes before the first score")
-        scores = self._score(images.to(self._device), list(prompts))
+        scores = self._score(images.to(self._device, copy=True), list(prompts))  # its own: it may work in place
         if isinstance(scores, list | tuple | np.ndarray):
             scores = torch.as_tensor(np.asarray(scores, dtype=np.float32))
         return scores

@@ -45,6 +45,9 @@ NUMBER = 3
 
 def blind(images):
     return images.mean((1, 2, 3))
+
+def in_place(images, prompts):
+    return images.sub_(0.5).div_(0.5).mean((1, 2, 3))
 '''
 
 
@@ -71,6 +74,12 @@ def test_functions_and_classes() -> None:
     judge = CallableReward(target="my_scores.Judge", options={"bias": 5.0}).load("cpu")
     torch.testing.assert_close(judge(IMAGES, PROMPTS), IMAGES.mean((1, 2, 3)) + 5)
     assert judge._score.where == torch.device("cpu")
+
+
+def test_a_function_that_works_in_place_leaves_the_pictures_to_the_others() -> None:
+    images = IMAGES.clone()
+    CallableReward(target="my_scores.in_place").load("cpu")(images, PROMPTS)
+    assert torch.equal(images, IMAGES)
 
 
 def test_the_guard_looks_at_what_comes_back(tmp_path: Path) -> None:
