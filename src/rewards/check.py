@@ -14,6 +14,7 @@ from src.core.errors import describe, did_you_mean
 from src.core.places import CONF, local_path
 from src.models import kinds
 from src.models.location import CLIP_FILES, CLIP_PATTERNS, OPEN_CLIP_FILES, OPEN_CLIP_PATTERNS, path_problem
+from src.rewards import names
 from src.rewards.callables import target_problem
 from src.rewards.needs import NEEDS
 
@@ -34,23 +35,27 @@ def check(cfg: dict[str, Any]) -> list[str]:
     """Every problem of `cfg["reward"]` and of the scorers, one message each: value, rule, fix."""
     problems: list[str] = []
     seen: list[dict[str, Any]] = []
-    for where, node in _rewards(cfg):
+    places = _places(cfg)
+    for where, node in _with_parts(places):
         if node not in seen:
             problems += _problems(node, where)
             seen.append(node)
-    return problems
+    return problems + names.problems(places)
 
 
-def _rewards(cfg: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The node of each reward that the run would ask, and its place on the command line; a mix before its parts."""
+def _places(cfg: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The node of each reward that the run would ask, by its place on the command line."""
     if cfg.get("model") and not kinds.fits(cfg):  # they hang on the model, as the CLIP that it names
-        return
+        return {}
     places = {"reward": cfg.get("reward")} if asks.takes(cfg, "reward") else {}
     if asks.takes(cfg, "scorers"):
         places |= {f"scorers.{name}": node for name, node in (cfg.get("scorers") or {}).items()}
+    return {where: node for where, node in places.items() if isinstance(node, dict)}
+
+
+def _with_parts(places: dict[str, dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """A mix before its parts."""
     for where, node in places.items():
-        if not isinstance(node, dict):
-            continue
         yield where, node
         if isinstance(parts := node.get("rewards"), dict):
             yield from ((f"{where}.parts.{name}", part) for name, part in parts.items() if isinstance(part, dict))

@@ -113,3 +113,30 @@ def test_a_network_that_classifies_names_no_clip_and_that_is_not_the_trouble() -
            "reward": {"_target_": "src.rewards.clip.ClipReward", "backend": "transformers", "path": None}}
     assert "names no CLIP" in check(run)[0]
     assert check({**run, "model": {"_target_": "src.models.classifiers.network.Network"}}) == []
+
+
+VERIFIER = {"_target_": "src.rewards.verifier.VerifierReward", "name": "verifier"}
+HTTP = {"_target_": "src.rewards.http.HttpReward", "url": "http://here:80", "name": "other"}
+
+
+@pytest.mark.parametrize(("name", "told"), [
+    ("verifier", "reward.name=verifier: scorers.verifier has a figure verifier too"),
+    ("all_right", "has a figure all_right too"), ("verifier_relation", "has a figure verifier_relation too"),
+    ("other", "scorers.other has a figure other too"),
+    ("my/score", "reward.name=my/score: is part of figures' names"), ("my score", "only letters"), ("", "only letters"),
+])
+def test_a_name_that_is_another_figures_or_no_word(name: str, told: str) -> None:
+    scorers = {"verifier": VERIFIER, "other": HTTP}
+    lines = check({"reward": {**HTTP, "url": "http://there:80", "name": name}, "scorers": scorers})
+    assert len(lines) == 1 and told in lines[0]
+
+
+def test_the_reward_may_be_one_of_the_scorers() -> None:
+    assert check({"reward": {**HTTP, "batch_size": 8}, "scorers": {"other": HTTP, "verifier": VERIFIER}}) == []
+    assert check({"reward": {**VERIFIER, "name": "mine"}, "scorers": {"verifier": VERIFIER}}) == []  # one all_right
+
+
+def test_parts_of_a_mix_are_figures_too() -> None:
+    mix = {"_target_": "src.rewards.mix.MixReward", "name": "verifier", "parts": {"clip": 1.0}}
+    lines = check({"reward": mix, "scorers": {"it": {**HTTP, "name": "verifier_clip"}}})
+    assert len(lines) == 1 and "has a figure verifier_clip too" in lines[0]
