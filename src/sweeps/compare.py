@@ -15,7 +15,7 @@ from pathlib import Path
 from src.core import console
 from src.core.errors import UserError
 from src.core.runfolder import SWEEP_FILE
-from src.sweeps import comparison, tables
+from src.sweeps import comparison, fair, tables
 from src.sweeps import record as records
 from src.sweeps.at_cost import at_cost, parsed
 from src.sweeps.comparison_figure import draw_comparison
@@ -52,7 +52,7 @@ def compare_folders(wish: Wish) -> str:
         if not folder.is_dir():
             raise UserError(str(folder), "this is not a folder", "name a sweep's folder under outputs/sweeps")
     runs, remarks = read_runs(wish.folders, wish.by)
-    for line in remarks:
+    for line in [*remarks, *fair.remarks(runs, wish.by)]:
         console.warn(line)
     runs = at_cost(runs, wish.figures, *parsed(wish.at)) if wish.at else only(runs, wish.figures)
     reference = wish.reference

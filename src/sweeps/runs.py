@@ -56,7 +56,8 @@ def read_runs(folders: Iterable[Path], by: Sequence[str] = ()) -> tuple[list[Run
         if not any(key == name for run in runs for name, _ in run.keys):
             raise UserError(f"--by {key}", "no run's config.yaml has this key", "take one out of a run's config.yaml")
     runs = _single(runs, remarks)
-    return _untrained(runs) + [replace(run, figures=_after(run.figures)) for run in runs], remarks + _mixed(runs)
+    untrained = _untrained(runs, remarks)
+    return untrained + [replace(run, figures=_after(run.figures)) for run in runs], remarks + _mixed(runs)
 
 
 def only(runs: Sequence[Run], figures: Sequence[str]) -> list[Run]:
@@ -87,7 +88,7 @@ def _after(figures: dict[str, float]) -> dict[str, float]:
     return {name.removesuffix("_after"): value for name, value in figures.items() if not name.endswith("_before")}
 
 
-def _untrained(runs: Sequence[Run]) -> list[Run]:
+def _untrained(runs: Sequence[Run], remarks: list[str]) -> list[Run]:
     """One run a seed with the figures before training, if all runs of the seed agree on them: one base model, one
     evaluation."""
     found: dict[int, Run] = {}
@@ -95,6 +96,8 @@ def _untrained(runs: Sequence[Run]) -> list[Run]:
         figures = {name.removesuffix("_before"): value for name, value in run.figures.items()
                    if name.endswith("_before")}
         if found.setdefault(run.seed, replace(run, method=UNTRAINED, keys=(), figures=figures)).figures != figures:
+            remarks.append(f"{UNTRAINED}, the figures of the runs with seed {run.seed} differ (another model or "
+                           "another evaluation), left out")
             return []
     return [run for run in found.values() if run.figures]
 

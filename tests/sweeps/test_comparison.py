@@ -178,7 +178,9 @@ def test_figures_before_training_are_one_row_and_after_it_lose_their_suffix(arms
     assert found.spreads["before training", "eval/right"] == (2, 0.25, 0.0)
     assert ("before training", "cost/reward_queries") not in found.spreads
     add_run(arms / "other", "ddpo", 0, "name: other\n", **{"eval/right_before": 0.3, "eval/right_after": 0.4})
-    assert "before training" not in comparison.compare(read_runs([arms], ["name"])[0]).labels  # two base models
+    runs, remarks = read_runs([arms], ["name"])  # two base models
+    assert "before training" not in comparison.compare(runs).labels
+    assert any("before training, the figures of the runs with seed" in line for line in remarks)
 
 
 def test_chosen_figures_and_a_curve(arms: Path, capsys: pytest.CaptureFixture[str]) -> None:
