@@ -9,16 +9,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from src.core.config import asks, ranges
-from src.core.config.ranges import above, at_least, is_number
-from src.core.errors import describe, did_you_mean
-from src.core.places import CONF, local_path
+from src.core.config.ranges import at_least
+from src.core.errors import describe
+from src.core.places import local_path
 from src.models import kinds
 from src.models.location import CLIP_FILES, CLIP_PATTERNS, OPEN_CLIP_FILES, OPEN_CLIP_PATTERNS, path_problem
-from src.rewards import names
+from src.rewards import names, parts
 from src.rewards.callables import target_problem
 from src.rewards.needs import NEEDS
 
-OPTIONS = CONF / "reward"
 RANGES = {
     "batch_size": at_least(1, "use 64, or less if memory is short"),
     "quality": at_least(1, "DDPO takes 95", at_most=95),
@@ -28,7 +27,6 @@ RANGES = {
     "retries": at_least(0, "0 gives up at the first failure"),
 }
 BERTSCORE = {"baseline": at_least(0, "null leaves scores as they are", below=1)}
-DEVIATION = {"std": above(0, "give the values' standard deviation")}
 
 
 def check(cfg: dict[str, Any]) -> list[str]:
@@ -57,8 +55,8 @@ def _with_parts(places: dict[str, dict[str, Any]]) -> Iterator[tuple[str, dict[s
     """A mix before its parts."""
     for where, node in places.items():
         yield where, node
-        if isinstance(parts := node.get("rewards"), dict):
-            yield from ((f"{where}.parts.{name}", part) for name, part in parts.items() if isinstance(part, dict))
+        if isinstance(mixed := node.get("rewards"), dict):
+            yield from ((f"{where}.parts.{name}", part) for name, part in mixed.items() if isinstance(part, dict))
 
 
 def _problems(reward: dict[str, Any], where: str) -> list[str]:
@@ -68,7 +66,7 @@ def _problems(reward: dict[str, Any], where: str) -> list[str]:
     found = ranges.problems(where, reward, RANGES) + _device(reward, where)
     found += [text for need in NEEDS.get(target, ()) if isinstance(path := reward.get(need.option), str)
               and (text := need.problem(path, where))]
-    rules = {"ClipReward": _clip, "HpsReward": _hps, "MixReward": _mix, "CallableReward": _callable,
+    rules = {"ClipReward": _clip, "HpsReward": _hps, "MixReward": parts.problems, "CallableReward": _callable,
              "HttpReward": _http, "BertScoreReward": _bertscore}
     rule = rules.get(target.rpartition(".")[2])
     return found + (rule(reward, where) if rule else [])
@@ -106,30 +104,6 @@ def _open_clip_missing(what: str) -> list[str]:
 
 def _hps(reward: dict[str, Any], where: str) -> list[str]:
     return _open_clip_missing(where if where != "reward" else "reward=hps")
-
-
-def _mix(reward: dict[str, Any], where: str) -> list[str]:
-    parts, fix = reward.get("parts"), f"write {where}.parts={{clip:1.0,jpeg_compressibility:0.01}}"
-    if not isinstance(parts, dict) or not parts:
-        return [describe(f"{where}.parts={'null' if parts is None else parts}", "names rewards and their weights", fix)]
-    known = sorted(file.stem for file in OPTIONS.glob("*.yaml") if file.stem not in ("none", "mix"))
-    found = []
-    for name, given in parts.items():
-        if name not in known:
-            found.append(describe(f"{where}.parts.{name}", "there is no such reward", did_you_mean(name, known)))
-        found += _scale(given, f"{where}.parts.{name}", fix)
-    return found
-
-
-def _scale(given: Any, place: str, fix: str) -> list[str]:
-    """Problems of a part's weight, mean and std."""
-    options = given if isinstance(given, dict) else {"weight": given}
-    if "weight" not in options:
-        return [describe(f"{place}.weight", "is missing", "add weight: 1.0")]
-    found = ranges.problems(place, options, DEVIATION)
-    return found + [describe(f"{place}.{key}={options[key]}" if isinstance(given, dict) else f"{place}={given}",
-                             "must be a number", fix)
-                    for key in ("weight", "mean", "std") if key in options and not is_number(options[key])]
 
 
 def _callable(reward: dict[str, Any], where: str) -> list[str]:

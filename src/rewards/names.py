@@ -16,7 +16,7 @@ OF_NO_ACCOUNT = ("name", "batch_size", "device", "dtype", "timeout", "retries") 
 def problems(nodes: dict[str, dict[str, Any]]) -> list[str]:
     """Of `nodes` by their place on the command line: names that are no words, and figures that two of them have."""
     named = {where: node for where, node in nodes.items() if isinstance(node.get("name"), str)}
-    found = [line for where, node in named.items() if (line := word(f"{where}.name={node['name']}", node["name"]))]
+    found = [line for where, node in named.items() for line in word(f"{where}.name={node['name']}", node["name"])]
     for (one, node), (other, earlier) in itertools.combinations(named.items(), 2):
         shared = [figure for figure in _figures(node) if figure in _figures(earlier)]
         if shared and _scorer(node) != _scorer(earlier):
@@ -25,10 +25,10 @@ def problems(nodes: dict[str, dict[str, Any]]) -> list[str]:
     return found
 
 
-def word(value: str, name: str) -> str:
-    """The line about a name that would make no figure's name, empty for a good one; `value` is what was given."""
-    return "" if WORD.fullmatch(name) else describe(value, "is part of figures' names, so only letters, digits, _ and "
-                                                    "- are possible", "choose another name")
+def word(value: str, name: str) -> list[str]:
+    """The problem of a name that can be no part of a figure's name; `value` is what was given."""
+    rule = "is part of figures' names, so only letters, digits, _ and - are possible"
+    return [] if WORD.fullmatch(name) else [describe(value, rule, "choose another name")]
 
 
 def _figures(node: dict[str, Any]) -> list[str]:

@@ -12,6 +12,7 @@ from src.core.build import build
 from src.core.config.compose import compose, plain
 from src.core.errors import UserError
 from src.rewards.base import Reward
+from src.rewards.check import check
 from src.rewards.guard import checked_details, checked_scores
 from src.rewards.mix import MixReward
 
@@ -84,6 +85,33 @@ def test_from_the_command_line() -> None:
     details = mix.details(IMAGES, PROMPTS)
     expected = 0.5 * details["mix_jpeg_compressibility"] + details["mix_jpeg_incompressibility"]
     torch.testing.assert_close(details["mix"], expected)
+
+
+def red(images: Tensor, prompts: list[str]) -> Tensor:
+    return images[:, 0].mean((1, 2))
+
+
+def blue(images: Tensor, prompts: list[str], strength: float = 1.0) -> Tensor:
+    return strength * images[:, 2].mean((1, 2))
+
+
+def test_functions_of_ones_own_under_any_names() -> None:
+    blue = "{weight:2,target:tests.rewards.test_mix.blue,options:{strength:3}}"
+    cfg = composed(f"reward.parts={{red:{{weight:1,target:tests.rewards.test_mix.red}},blue:{blue}}}")
+    assert check(cfg) == []
+    details = build(cfg["reward"]).load("cpu").details(IMAGES, PROMPTS)
+    torch.testing.assert_close(details["mix"], details["mix_red"] + 2 * details["mix_blue"])
+    torch.testing.assert_close(details["mix_blue"], 3 * IMAGES[:, 2].mean((1, 2)))
+
+
+def test_rewards_of_a_folder_of_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "reward").mkdir()
+    (tmp_path / "reward" / "crimson.yaml").write_text(
+        "defaults: [callable, _self_]\ntarget: tests.rewards.test_mix.red\nname: crimson\n")
+    found = compose(["reward=mix", "reward.parts={crimson:1,jpeg_compressibility:0.5}"], [tmp_path])
+    cfg = plain(found.cfg)
+    assert found.problems == check(cfg) == []
+    assert build(cfg["reward"]).rewards["crimson"].identity() == "crimson (tests.rewards.test_mix.red)"
 
 
 def test_a_part_sees_the_rest_of_the_configuration() -> None:

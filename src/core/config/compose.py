@@ -57,10 +57,10 @@ class Composed:
 def config_roots(extra: Sequence[Path] = ()) -> Iterator[ConfigLoader]:
     """Hydra initialised on ``conf/``, ``experiments/`` and ``extra``; yields the loader that knows the options."""
     Plugins.instance().register(SecondRoot)
-    options.register()
     _replace_basic()
     before = list(SecondRoot.roots)
     SecondRoot.roots = before + [Path(root).resolve() for root in extra]
+    options.register(SecondRoot.roots)
     try:
         with initialize_config_dir(str(CONF), version_base="1.3", job_name="run"):
             yield GlobalHydra.instance().config_loader()
