@@ -53,7 +53,7 @@ def check(cfg: dict[str, Any]) -> list[str]:
     found += compiler.problems("method.compile", method.get("compile"))
     found += _rescale(method) + _betas(method) + _interval(method) + _normaliser(method)
     found += _thresholds(method) + _weights(method) + rules.problems(method) + fits.problems(cfg)
-    found += length(cfg, "stages") + _whole_evaluations(cfg.get("trainer") or {})
+    found += length(cfg, "stages") + _whole_evaluations(cfg.get("trainer") or {}) + _by_hand(cfg.get("trainer") or {})
     return found + devices.problems(cfg) + measures.problems(cfg) + readable.problems(cfg)
 
 
@@ -77,6 +77,19 @@ def _whole_evaluations(trainer: dict[str, Any]) -> list[str]:
     return [describe(f"trainer.{name}={value}", "an evaluation is drawn as a whole",
                      f"set trainer.{name}=null, and method.eval_prompts and method.eval_images to draw less")
             for name, value in limits.items() if value is not None and not (isinstance(value, float) and value == 1)]
+
+
+def _by_hand(trainer: dict[str, Any]) -> list[str]:
+    """This method steps its optimiser itself, and Lightning has no part in it."""
+    steps, clip = trainer.get("accumulate_grad_batches"), trainer.get("gradient_clip_val")
+    found = []
+    if is_number(steps) and steps != 1:
+        found.append(describe(f"trainer.accumulate_grad_batches={steps}", "B2-DiffuRL accumulates by itself",
+                              "leave it at 1 and set method.samples_per_update, or method.micro_batch to save memory"))
+    if is_number(clip) and clip > 0:
+        found.append(describe(f"trainer.gradient_clip_val={clip}", "B2-DiffuRL clips gradients by itself",
+                              f"leave it null and set method.grad_clip={clip}"))
+    return found
 
 
 def _rescale(method: dict) -> list[str]:

@@ -124,6 +124,16 @@ def test_a_training_has_its_stages_and_an_evaluation_all_its_pictures(trainer, w
     assert len(found) == bool(words) and all(word in found[0] for word in words), found
 
 
+@pytest.mark.parametrize(("trainer", "words"), [
+    ({"accumulate_grad_batches": 4}, ["trainer.accumulate_grad_batches=4", "method.samples_per_update"]),
+    ({"gradient_clip_val": 0.5}, ["trainer.gradient_clip_val=0.5", "set method.grad_clip=0.5"]),
+    ({"accumulate_grad_batches": 1, "gradient_clip_val": None}, []),
+])
+def test_what_lightning_refuses_of_a_method_that_optimises_by_hand(trainer, words):
+    found = check({"method": GOOD, "trainer": trainer})
+    assert len(found) == bool(words) and all(word in found[0] for word in words), found
+
+
 @pytest.mark.parametrize(("changes", "words"), [
     ({"model": {"lora_rank": 4}}, ["trainer=fsdp with model.lora_rank=4", "model.lora_rank=0"]),
     ({"compile": True}, ["method.compile=true", "method.compile=false"]),
