@@ -6,7 +6,7 @@ import functools
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,7 @@ class CallableReward:
     def load(self, device: torch.device | str) -> CallableReward:
         """Imports the target. Raises UserError where there is none, or it does not take its options."""
         self._device = torch.device(self.device or device)
-        found = imported(self.target)
+        found = imported(self.target, self.options)
         if not inspect.isclass(found):
             self._score = functools.partial(found, **self.options)
             return self
@@ -66,12 +66,12 @@ class CallableReward:
         return f"{self.name} ({self.target}{options})"
 
 
-def imported(target: str | None) -> Callable[..., Any]:
-    """The callable behind an import path. Raises UserError with what is wrong, and the nearest name."""
+def imported(target: str | None, options: Collection[str] | None = None) -> Callable[..., Any]:
+    """The callable behind an import path, if it takes these options. Raises UserError with what is wrong."""
     if not target:
         raise UserError("reward.target=null", "names the function that scores",
                         "add reward.target=my_module.my_function")
-    if problem := target_problem(target):
+    if problem := target_problem(target, options=options):
         raise UserError(problem)
     if "" not in sys.path:
         sys.path.insert(0, "")  # as `python -m` does: modules beside the place one works in

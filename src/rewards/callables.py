@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from src.core.errors import describe, did_you_mean
@@ -14,8 +14,9 @@ from src.rewards import calling
 RULE = "is no import path of the form my_module.my_function"
 
 
-def target_problem(target: str, option: str = "reward.target") -> str | None:
-    """What is wrong with `package.module.name` as far as source files tell; None if nothing is."""
+def target_problem(target: str, option: str = "reward.target", options: Collection[str] | None = None) -> str | None:
+    """What is wrong with `package.module.name`, called with these options, as far as source files tell; None if nothing
+    is."""
     parts = target.split(".")
     if len(parts) < 2 or not all(part.isidentifier() for part in parts):
         return describe(f"{option}={target}", RULE, "put the function into a .py file and name both")
@@ -30,7 +31,7 @@ def target_problem(target: str, option: str = "reward.target") -> str | None:
     if names is None:
         return None
     if rest[0] in names:
-        wrong = calling.problem(_tree(file), rest[0]) if len(rest) == 1 else None
+        wrong = calling.problem(_tree(file), rest[0], options) if len(rest) == 1 else None
         return describe(f"{option}={target}", *wrong) if wrong else None
     own = _names(file, imports=False) or names
     return describe(f"{option}={target}", f"{file} has no {rest[0]}", did_you_mean(rest[0], own))

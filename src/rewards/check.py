@@ -111,7 +111,8 @@ def _callable(reward: dict[str, Any], where: str) -> list[str]:
     if target is None:
         return [describe(f"{where}.target=null", "names the function that scores",
                          f"add {where}.target=my_module.my_function")]
-    problem = target_problem(target, f"{where}.target") if isinstance(target, str) else None
+    options = found if isinstance(found := reward.get("options"), dict) else {}
+    problem = target_problem(target, f"{where}.target", options) if isinstance(target, str) else None
     return [problem] if problem else []
 
 

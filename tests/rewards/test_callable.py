@@ -41,9 +41,18 @@ class Judge:
     def __call__(self, images, prompts):
         return images.mean((1, 2, 3)) + self.bias
 
+class Strict(Judge):
+    pass
+
 NUMBER = 3
 
 def blind(images):
+    return images.mean((1, 2, 3))
+
+def ddpo(images, prompts, metadata):
+    return images.mean((1, 2, 3)), {}
+
+def open_to_all(images, prompts, *rest, strict, **others):
     return images.mean((1, 2, 3))
 
 def in_place(images, prompts):
@@ -106,11 +115,25 @@ def test_a_wrong_path_and_its_nearest_name(target: str, told: str) -> None:
         CallableReward(target=target).load("cpu")
 
 
+@pytest.mark.parametrize(("target", "options", "told"), [
+    ("ddpo", {}, "reward.target=my_scores.ddpo: also needs metadata. Give options={metadata:...}"),
+    ("ddpo", {"metadata": 1}, None), ("redness", {"strength": 2}, None),
+    ("redness", {"strenght": 2}, "takes no option strenght. Did you mean strength?"),
+    ("lengths", {"strength": 2}, "takes no option strength. Leave options out"),
+    ("redness", {"images": 2}, "takes no option images"),
+    ("Judge", {"bias": 1}, None), ("Judge", {}, "also needs bias"), ("Judge", {"bias": 1, "bas": 1}, "mean bias?"),
+    ("open_to_all", {"strict": 1, "any": 2}, None), ("open_to_all", {}, "also needs strict"),
+])
+def test_arguments_are_read_off_the_source(target: str, options: dict, told: str | None) -> None:
+    problem = target_problem(f"my_scores.{target}", options=options)
+    assert problem is None if told is None else told in problem
+
+
 def test_what_only_importing_tells() -> None:
     with pytest.raises(UserError, match="no_such_package"):
         CallableReward(target="needy.f").load("cpu")
     with pytest.raises(UserError, match="does not take them"):
-        CallableReward(target="my_scores.Judge", options={"bas": 1}).load("cpu")
+        CallableReward(target="my_scores.Strict", options={"bas": 1}).load("cpu")
     with pytest.raises(UserError, match=r"reward\.target=null"):
         CallableReward(target=None).load("cpu")
 
