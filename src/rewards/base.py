@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -25,3 +25,13 @@ class Reward(Protocol):
     def identity(self) -> str:
         """What scored, for checkpoints and model cards."""
         ...
+
+
+def unlike_scores(scores: Any, pictures: int) -> str | None:
+    """What `scores` are, if not a tensor of one real number for each picture; None if they are."""
+    if isinstance(scores, Tensor):
+        kind = "a complex tensor" if scores.is_complex() else "a tensor"
+        fine = scores.shape == (pictures,) and not scores.is_complex()
+        return None if fine else f"{kind} of shape {tuple(scores.shape)} for {pictures} pictures"
+    inside = dict.fromkeys(type(item).__name__ for item in scores) if isinstance(scores, list | tuple) else ()
+    return f"a {type(scores).__name__}{' of ' if inside else ''}{' and '.join(inside)} for {pictures} pictures"

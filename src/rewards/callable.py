@@ -57,13 +57,20 @@ class CallableReward:
         if self._score is None:
             raise RuntimeError("CallableReward.load(device) comes before the first score")
         scores = self._score(images.to(self._device, copy=True), list(prompts))  # its own: it may work in place
-        if isinstance(scores, list | tuple | np.ndarray):
-            scores = torch.as_tensor(np.asarray(scores, dtype=np.float32))
-        return scores
+        return _numbers(scores) if isinstance(scores, list | tuple | np.ndarray) else scores
 
     def identity(self) -> str:
         options = "".join(f", {key}={value}" for key, value in sorted(self.options.items()))
         return f"{self.name} ({self.target}{options})"
+
+
+def _numbers(scores: Any) -> Any:
+    """A tensor of what is real numbers. Anything else as it is: "0.5" is none, and (rewards, info) is more."""
+    try:
+        array = np.asarray(scores)
+        return torch.as_tensor(array.astype(np.float32)) if array.dtype.kind in "biufO" else scores
+    except (ValueError, TypeError):
+        return scores
 
 
 def imported(target: str | None, options: Collection[str] | None = None) -> Callable[..., Any]:

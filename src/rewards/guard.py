@@ -12,7 +12,7 @@ from torch import Tensor
 
 from src.core.errors import FAILED_RUN, UserError
 from src.core.processes import ranks
-from src.rewards.base import Reward
+from src.rewards.base import Reward, unlike_scores
 
 KEPT = 16  # pictures saved at most
 
@@ -54,10 +54,9 @@ def _place(error: Exception) -> str:
 
 def _checked(scores: Any, reward: Reward, images: Tensor, prompts: Sequence[str], folder: Path) -> Tensor:
     """`scores` if they are one finite number a picture."""
-    if not isinstance(scores, Tensor) or scores.shape != (len(images),):
-        problem = f"returned {_described(scores)} for {len(images)} pictures"
+    if unlike := unlike_scores(scores, len(images)):
         fix = f"return one float per picture: a tensor of shape ({len(images)},)"
-        raise _failure(reward, images, prompts, folder, problem, range(len(images)), fix)
+        raise _failure(reward, images, prompts, folder, f"returned {unlike}", range(len(images)), fix)
     scores = scores.detach().float().to(images.device)
     if bad := (~scores.isfinite()).nonzero().flatten().tolist():
         share = f"{len(bad)} of {len(images)} pictures, first {prompts[bad[0]]!r}"
@@ -71,10 +70,6 @@ def _advice(error: Exception) -> str:
     if isinstance(error, torch.OutOfMemoryError):
         return "lower reward.batch_size"
     return "mend the reward, or take another one (reward=...)"
-
-
-def _described(scores: Any) -> str:
-    return f"a tensor of shape {tuple(scores.shape)}" if isinstance(scores, Tensor) else f"a {type(scores).__name__}"
 
 
 def _failure(reward: Reward, images: Tensor, prompts: Sequence[str], folder: Path, problem: str, rows: Sequence[int],

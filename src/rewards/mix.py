@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from src.core.errors import UserError
-from src.rewards.base import Reward
+from src.rewards.base import Reward, unlike_scores
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,8 @@ class MixReward:
 
 def _checked(part: str, scores: Any, images: Tensor) -> Tensor:
     """A sum hides which part was wrong, so each is looked at."""
-    if not isinstance(scores, Tensor) or scores.shape != (len(images),):
-        shape = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
-        raise ValueError(f"its part {part} gave {shape} for {len(images)} pictures")
+    if unlike := unlike_scores(scores, len(images)):
+        raise ValueError(f"its part {part} gave {unlike}")
     if not scores.isfinite().all():
         raise ValueError(f"its part {part} gave a score that is not finite")
     return scores.detach().float().to(images.device)

@@ -17,6 +17,7 @@ from src.rewards.guard import checked_scores
 
 IMAGES, PROMPTS = torch.rand(3, 3, 4, 4), ["a", "bb", "ccc"]
 SOURCE = '''
+import numpy as np
 import torch
 
 def redness(images, prompts, strength=1.0):
@@ -55,6 +56,21 @@ def ddpo(images, prompts, metadata):
 def open_to_all(images, prompts, *rest, strict, **others):
     return images.mean((1, 2, 3))
 
+def texts(images, prompts):
+    return ["0.5" for prompt in prompts]
+
+def complexes(images, prompts):
+    return np.ones(len(prompts), dtype=np.complex64)
+
+def turned(images, prompts):
+    return images.mean((1, 2, 3)).to(torch.complex64)
+
+def with_info(images, prompts):
+    return images.mean((1, 2, 3)), {}
+
+def scalars(images, prompts):
+    return [torch.tensor(1.0) for prompt in prompts]
+
 def in_place(images, prompts):
     return images.sub_(0.5).div_(0.5).mean((1, 2, 3))
 '''
@@ -92,8 +108,12 @@ def test_a_function_that_works_in_place_leaves_the_pictures_to_the_others() -> N
 
 
 def test_the_guard_looks_at_what_comes_back(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"shape \(\) for 3 pictures"):
-        checked_scores(CallableReward(target="my_scores.wrong").load("cpu"), IMAGES, PROMPTS, tmp_path)
+    scalars = checked_scores(CallableReward(target="my_scores.scalars").load("cpu"), IMAGES, PROMPTS, tmp_path)
+    assert scalars.tolist() == [1, 1, 1]
+    for name, told in {"wrong": r"a tensor of shape \(\)", "texts": "a list of str", "complexes": "a ndarray",
+                       "turned": "a complex tensor", "with_info": "a tuple of Tensor and dict"}.items():
+        with pytest.raises(UserError, match=f"returned {told}.* for 3 pictures.*Return one float per picture"):
+            checked_scores(CallableReward(target=f"my_scores.{name}").load("cpu"), IMAGES, PROMPTS, tmp_path)
 
 
 @pytest.mark.parametrize("target", ["my_scores.redness", "my_scores.hidden", "my_package.shade", "my_scores.Judge",

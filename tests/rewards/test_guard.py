@@ -73,7 +73,8 @@ def test_a_score_that_is_not_finite(tmp_path: Path, value: float) -> None:
     assert abs(picture.getpixel((0, 0))[0] / 255 - IMAGES[1, 0, 0, 0]) < 0.01
 
 
-@pytest.mark.parametrize("answer", [torch.zeros(2), torch.zeros(3, 1), torch.tensor(0.5), 0.5, None, [0.1, 0.2, 0.3]])
+@pytest.mark.parametrize("answer", [torch.zeros(2), torch.zeros(3, 1), torch.tensor(0.5), 0.5, None, [0.1, 0.2, 0.3],
+                                    torch.zeros(3, dtype=torch.complex64)])
 def test_not_one_number_per_picture(tmp_path: Path, answer) -> None:
     message = failure(answer, tmp_path)
     assert "for 3 pictures" in message and "(3,)" in message

@@ -56,7 +56,7 @@ def test_the_parts_go_to_the_mixs_own_device_where_it_has_one() -> None:
 
 
 @pytest.mark.parametrize(("scores", "told"), [((1.0, float("nan"), 2.0), "two gave a score that is not finite"),
-                                              ((1.0, 2.0), r"two gave \(2,\) for 3 pictures")])
+                                              ((1.0, 2.0), r"two gave a tensor of shape \(2,\) for 3 pictures")])
 def test_the_part_that_fails_is_named(scores, told: str, tmp_path: Path) -> None:
     mix = MixReward(parts={"one": 1.0, "two": 1.0}, rewards={"one": Fixed(1, 2, 3), "two": Fixed(*scores)})
     with pytest.raises(UserError, match=told):
