@@ -5,7 +5,7 @@ Nothing is loaded before `load`; importing this module imports no diffusers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -116,16 +116,20 @@ class DiffusionModel:
             self.unet.enable_gradient_checkpointing()
 
     def _load_scheduler(self, folder: Path) -> Any:
-        """DDIM from the folder's scheduler settings; clipping x_0 would make the policy's mean wrong."""
+        """DDIM from the folder's scheduler settings, but for our own."""
         from diffusers import DDIMScheduler
 
-        changes: dict[str, Any] = {"clip_sample": False, "thresholding": False}
-        if self.timestep_spacing:
-            changes["timestep_spacing"] = self.timestep_spacing
-        scheduler = DDIMScheduler.from_config(DDIMScheduler.load_config(folder / "scheduler"), **changes)
+        settings = DDIMScheduler.load_config(folder / "scheduler")
+        scheduler = DDIMScheduler.from_config(settings, **self._scheduler_changes)
         if self.steps:
             scheduler.set_timesteps(self.steps)
         return scheduler
+
+    @property
+    def _scheduler_changes(self) -> dict[str, Any]:
+        """Clipping x_0 would make the policy's mean wrong."""
+        spacing = {"timestep_spacing": self.timestep_spacing} if self.timestep_spacing else {}
+        return {"clip_sample": False, "thresholding": False, **spacing}
 
     def compile(self) -> None:
         """Compiles the UNet in place, so that names in its state stay. The number of rows is left open: rollout,
@@ -268,17 +272,22 @@ class DiffusionModel:
         if self.sharded:
             self.unet, self.sharded = sharded.made_whole(self.unet), False
 
-    def export(self, folder: Path | str, *, method: str = "", command: str = "",
-               figures: Mapping[str, float] | None = None) -> Path:
-        """Writes the weights in diffusers' own format and a model card README.md; returns the folder."""
+    def export(self, folder: Path | str, *, method: str = "", facts: Iterable[tuple[str, str]] = (), command: str = "",
+               figures: Mapping[str, float] | None = None, call: Mapping[str, Any] | None = None) -> Path:
+        """Writes the weights in diffusers' own format and a model card README.md; returns the folder.
+
+        `facts` are further lines of the card, `call` the arguments with which diffusers' pipeline draws as the run did.
+        """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         if self.lora_rank:
             lora.save_lora(self.unet, folder, self.pipeline)
         else:
             self.unet.save_pretrained(folder / "unet")
+        size = {"height": self.resolution, "width": self.resolution} if self.resolution else {}
         write_card(folder, name=self.name, base=self.hub or str(self.path), licence=self.licence, adapter=self.adapter,
-                   pipeline=self.pipeline, method=method, command=command, figures=figures or {})
+                   pipeline=self.pipeline, method=method, facts=facts, command=command, figures=figures or {},
+                   scheduler=self._scheduler_changes, call={**call, **size} if call else {})
         return folder
 
 

@@ -189,6 +189,22 @@ def test_exported_lora_in_plain_diffusers(sd_folder: Path, tmp_path: Path, laten
     assert "load_lora_weights" in card and "python -m src.run method=ddpo" in card and "eval/clip_after" in card
 
 
+@pytest.mark.parametrize("rank", [4, 0])
+def test_the_card_draws_as_the_run_did(sd_folder: Path, tmp_path: Path, rank: int) -> None:
+    model = load(sd_folder, lora_rank=rank, timestep_spacing="trailing", resolution=32)
+    call = {"prompt": "a dog's \"red\" cat", "num_inference_steps": 2, "guidance_scale": 3.0, "eta": 1.0}
+    model.export(tmp_path, facts=[("reward", "clip")], call=call)
+    card = (tmp_path / "README.md").read_text()
+    assert "- Reward: clip\n" in card
+    told: dict = {}
+    exec(card.split("```python")[1].split("```")[0].replace("<this folder>", str(tmp_path)), told)
+    assert told["picture"].size == (32, 32)
+    drawn, ours = told["pipeline"], model.scheduler
+    ours.set_timesteps(2)
+    assert torch.equal(drawn.scheduler.timesteps, ours.timesteps) and not drawn.scheduler.config.clip_sample
+    assert drawn.guidance_scale == 3.0
+
+
 def test_full_fine_tuning(sd_folder: Path, tmp_path: Path, latents: Tensor) -> None:
     from diffusers import UNet2DConditionModel
 

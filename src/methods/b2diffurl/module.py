@@ -14,6 +14,7 @@ import lightning as L
 import torch
 from torch import LongTensor, Tensor
 
+from src.core import results
 from src.data.prompts import PromptSet
 from src.methods.b2diffurl import auto_sizes
 from src.methods.b2diffurl.clock import Clock
@@ -166,5 +167,9 @@ class B2DiffuRL(Loading, Comparing, Collecting, Updating, Evaluating, Describing
         self.unet = self.model.unet
 
     def export(self, folder: Path) -> None:
-        """The trained weights as plain diffusers reads them, with a model card."""
-        self.model.export(folder, method="B2-DiffuRL", figures=self.figures)
+        """The trained weights as plain diffusers reads them, with a model card that says how to draw as the run did."""
+        call = {"prompt": self.prompts.train[0], "num_inference_steps": self.steps, "eta": self.eta,
+                "guidance_scale": self.guidance_scale, "guidance_rescale": self.guidance_rescale}
+        facts = [(key, value) for key, value in self.banner() if key not in ("model", "its cost")]
+        self.model.export(folder, method="B2-DiffuRL", facts=facts, figures=self.figures, call=call,
+                          command=str(results.read(self.run_dir).get("command") or ""))

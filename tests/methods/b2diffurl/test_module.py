@@ -292,3 +292,13 @@ def test_what_is_kept_on_the_way_knows_what_it_has_cost(make) -> None:
     assert kept == rows and len(kept) == 3
     counts = [costs["cost/unet_evaluations"] for costs in kept]
     assert 0 < counts[0] < counts[1] < counts[2] == logged["cost/unet_evaluations"]
+
+
+def test_the_exported_card_says_how_the_run_drew(make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module, told = make(), {}
+    (tmp_path / "metrics.json").write_text('{"command": "python -m src.run seed=3"}')
+    monkeypatch.setattr(module.model, "export", lambda folder, **given: told.update(given))
+    module.export(tmp_path / "export")
+    assert told["call"] == {"prompt": "a red cat", "num_inference_steps": 4, "eta": 1.0, "guidance_scale": 3.0,
+                            "guidance_rescale": 0.0}
+    assert told["command"] == "python -m src.run seed=3" and "redness" in dict(told["facts"])["reward"]
