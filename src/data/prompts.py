@@ -22,16 +22,18 @@ class PromptSet:
     ) -> None:
         """Raises UserError for a file that is missing, empty or not text, and for prompts that are in both lists."""
         self.name = name
-        self.train = read_prompts(train, "data.train")
-        self.heldout = [] if heldout is None else read_prompts(heldout, "data.heldout")
+        given = [read_prompts(train, "data.train"), [] if heldout is None else read_prompts(heldout, "data.heldout")]
+        self.train, self.heldout = (list(dict.fromkeys(prompts)) for prompts in given)
+        self.repeated = sum(map(len, given)) - len(self.train) - len(self.heldout)
         _check_disjoint(self.train, self.heldout)
 
     def __repr__(self) -> str:
-        return f"{self.name}: {len(self.train)} to train, {len(self.heldout)} held out"
+        left_out = f" (repetitions left out: {self.repeated})" if self.repeated else ""
+        return f"{self.name}: {len(self.train)} to train, {len(self.heldout)} held out{left_out}"
 
 
 def read_prompts(source: Sequence[str] | str, option: str) -> list[str]:
-    """Distinct prompts of a list or a file, in order. `option` names the source in UserErrors."""
+    """The prompts of a list or a file, in order. `option` names the source in UserErrors."""
     given = _from_file(source, option) if isinstance(source, str) else list(source)
     for prompt in given:
         if not isinstance(prompt, str):
@@ -40,7 +42,7 @@ def read_prompts(source: Sequence[str] | str, option: str) -> list[str]:
     if not prompts:
         where = f"={source}" if isinstance(source, str) else ""
         raise UserError(f"{option}{where}: there is no prompt in it", fix="write one prompt a line")
-    return list(dict.fromkeys(prompts))
+    return prompts
 
 
 def _from_file(source: str, option: str) -> list[str]:

@@ -26,6 +26,8 @@ def test_text_file(tmp_path: Path) -> None:
     train = file(tmp_path, "\ufeff# animals\na cat\r\n\n  a dog  \na cat\n  # no more\na sign that says #1\n")
     prompts = PromptSet(train=train, heldout=["ein grüner Baum"])
     assert prompts.train == ["a cat", "a dog", "a sign that says #1"] and prompts.heldout == ["ein grüner Baum"]
+    assert repr(prompts) == "prompts: 3 to train, 1 held out (repetitions left out: 1)"
+    assert repr(PromptSet(train=["a cat"])) == "prompts: 1 to train, 0 held out"
     assert problems(train=train, heldout=None) == []
 
 
