@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from src.core import style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 QUERIES = "cost/reward_queries"
 # file name -> (title, label of the y-axis, start of the columns' names)
@@ -52,7 +57,8 @@ def draw_plots(metrics: Path, folder: Path) -> list[Path]:
         if name in ("rewards", "details"):
             shown = {c: points for c, points in shown.items() if (name == "details") == _is_detail(c, shown)}
         if shown:
-            drawn.append(_draw(shown, title, label, folder / f"{name}.png"))
+            draw = _draw_apart if name == "rewards" else _draw
+            drawn.append(draw(shown, title, label, folder / f"{name}.png"))
     return drawn
 
 
@@ -75,12 +81,34 @@ def _colours(columns: Iterable[str]) -> dict[str, str]:
 
 def _draw(columns: dict[str, Sequence[tuple[float, float]]], title: str, label: str, file: Path) -> Path:
     with style.page(file, 7.6, 3.4) as (_, grid):
-        axes, colours = grid[0, 0], _colours(columns)
-        for column, points in sorted(columns.items()):
-            line = "-" if _trained(column) == column else "--"
-            marker = "o" if len(points) < 15 else None
-            axes.plot(*zip(*sorted(points), strict=True), line, label=column, color=colours[column], marker=marker,
-                      markersize=3)
-        axes.set(title=title, xlabel="reward queries", ylabel=label)
-        style.legend_beside(axes)
+        _lines(grid[0, 0], columns)
+        grid[0, 0].set(title=title, xlabel="reward queries", ylabel=label)
+        style.legend_beside(grid[0, 0])
     return file
+
+
+def _draw_apart(columns: dict[str, Sequence[tuple[float, float]]], title: str, label: str, file: Path) -> Path:
+    """A panel for each figure: scorers have scales of their own."""
+    figures = list(dict.fromkeys(_trained(column) for column in sorted(columns)))
+    wide = math.ceil(math.sqrt(len(figures)))
+    high = math.ceil(len(figures) / wide)
+    with style.page(file, 0.4 + 3.6 * wide, 0.5 + 2.3 * high, high, wide, sharex=True) as (sheet, grid):
+        sheet.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
+        sheet.supxlabel("reward queries", fontsize=9)
+        sheet.supylabel(label, fontsize=9)
+        for axes in grid.flat[len(figures):]:
+            axes.set_visible(False)
+        for axes, figure in zip(grid.flat, figures, strict=False):
+            _lines(axes, {column: points for column, points in columns.items() if _trained(column) == figure})
+            axes.tick_params(labelbottom=True)  # the panel below it may be empty
+            axes.legend()
+    return file
+
+
+def _lines(axes: Axes, columns: dict[str, Sequence[tuple[float, float]]]) -> None:
+    colours = _colours(columns)
+    for column, points in sorted(columns.items()):
+        line = "-" if _trained(column) == column else "--"
+        marker = "o" if len(points) < 15 else None
+        axes.plot(*zip(*sorted(points), strict=True), line, label=column, color=colours[column], marker=marker,
+                  markersize=3)
