@@ -8,6 +8,7 @@ from typing import Any
 from src.core import console, results
 from src.core.errors import UserError
 from src.methods.pskd.optimiser import NAMES
+from src.methods.pskd.resuming import same_averages, same_optimiser, same_steps
 
 
 class Keeping:
@@ -22,6 +23,7 @@ class Keeping:
         if state["classes"] != list(self.data.classes):
             raise UserError(f"data={self.data.name}", f"the checkpoint's {len(state['classes'])} classes are not this "
                             f"data's {len(self.data.classes)}", "use the data and labels it was trained with")
+        same_averages(self.ema_decay, checkpoint)
         if self.trainer.state.fn == "fit":
             if (then := state.get("optimizer", "sgd")) != self.optimizer:  # the first checkpoints named none
                 raise UserError(f"method.optimizer={self.optimizer}", f"the checkpoint's moments are those of {then}",
@@ -30,6 +32,8 @@ class Keeping:
                 console.warn(f"method.batch_size={self.batch_size} is the total of all devices; in the checkpoint's "
                              "run it was each device's. To go on as before, resume with "
                              f"{self.trainer.world_size} times the size that the run began with")
+            same_optimiser(vars(self), checkpoint)
+            same_steps(self.batch_size, self.steps_an_epoch, checkpoint)
             self.clock.load_state_dict(state["clock"])
             self._pending = state["loss"]
 

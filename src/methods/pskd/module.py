@@ -130,11 +130,15 @@ class Classifier(Keeping, Evaluating, L.LightningModule):
         return optimiser(self.optimizer, network.parameters(), lr=self.lr, momentum=self.momentum,
                          nesterov=self.nesterov, weight_decay=self.weight_decay)
 
+    @property
+    def steps_an_epoch(self) -> int:
+        """Of the optimiser; the devices count together."""
+        return steps_of_epoch(len(self.order_of(0, 0)), self.trainer)
+
     def configure_optimizers(self) -> dict[str, Any]:
         optimizer = self.optimiser_of(self.network)
-        steps = steps_of_epoch(len(self.order_of(0, 0)), self.trainer)
-        factor = learning_rate(self.lr_schedule, epochs=self.epochs, steps=steps, milestones=self.milestones,
-                               gamma=self.gamma, warmup_epochs=self.warmup_epochs)
+        factor = learning_rate(self.lr_schedule, epochs=self.epochs, steps=self.steps_an_epoch,
+                               milestones=self.milestones, gamma=self.gamma, warmup_epochs=self.warmup_epochs)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

@@ -14,6 +14,7 @@ from src.core import signals
 from src.core.errors import UserError
 from src.methods.pskd.keeping import Keeping
 from src.methods.pskd.module import Classifier
+from src.methods.pskd.resuming import same_averages, same_optimiser
 from tests.methods.pskd.run import Runner
 
 CASES = {
@@ -52,6 +53,16 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path, monkeypatch: 
     assert part.outcome() == whole.outcome()
 
 
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Runner:
+    """A run that ended in its second epoch, which nobody may change."""
+    runner = Runner(tmp_path_factory.mktemp("begun"))
+    with pytest.MonkeyPatch.context() as patch:
+        stop_in(patch, 1, 1)
+        assert runner("method=crossentropy") == 143
+    return runner
+
+
 @pytest.fixture
 def stopped(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> Runner:
     """A run that ended in its second epoch."""
@@ -70,6 +81,29 @@ def test_a_resume_that_does_not_fit_is_refused(stopped: Runner, override: str, w
     assert words in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.parametrize(("override", "told"), [
+    ("method.lr=0.3", "the checkpoint has 0.1: the optimiser goes on as it was started. Resume with method.lr=0.1, or"),
+    ("method.weight_decay=0.1", "the checkpoint has 0.0005: "), ("method.momentum=0.5", "the checkpoint has 0.9: "),
+    ("method.nesterov=False", "the checkpoint has True: "),
+    ("method.batch_size=6", "the checkpoint has 4 steps an epoch, and this run 8: the learning rate's schedule counts"),
+    ("trainer.accumulate_grad_batches=2", "the checkpoint has 4 steps an epoch, and this run 2: "),
+    ("method.ema_decay=0.5", "the checkpoint holds no averaged weights. Leave method.ema_decay as its run had it, nu"),
+])
+def test_what_lightning_would_pass_over_or_choke_on_is_refused(begun: Runner, override: str, told: str, capsys) -> None:
+    assert begun(f"resume={begun.folder}", override) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert f": {told}" in said and (override in said or override.startswith("trainer."))
+
+
+def test_adamw_has_no_momentum_to_keep_and_averages_may_not_be_dropped() -> None:
+    groups = [{"initial_lr": 1e-3, "lr": 1e-4, "weight_decay": 0.1}]  # AdamW's, halfway
+    content = {"optimizer_states": [{"param_groups": groups}], "state_dict": {"average.module.weight": 1}}
+    same_optimiser({"lr": 1e-3, "weight_decay": 0.1, "momentum": 0.7, "nesterov": True}, content)
+    same_averages(0.9, content)
+    with pytest.raises(UserError, match=r"method.ema_decay=null: the checkpoint holds averaged weights too. Leave"):
+        same_averages(None, content)
+
+
 @pytest.mark.parametrize("classes", [["dog", "cat"], ["cat"]])
 def test_a_checkpoint_of_other_classes_is_refused_also_of_as_many(classes: list[str]) -> None:
     module = SimpleNamespace(data=SimpleNamespace(name="pets", classes=["cat", "dog"]))
@@ -80,8 +114,8 @@ def test_a_checkpoint_of_other_classes_is_refused_also_of_as_many(classes: list[
 @pytest.mark.parametrize(("stored", "then"), [({}, "sgd"), ({"optimizer": "sgd"}, "sgd")])
 def test_a_checkpoint_of_another_optimiser_is_refused_where_training_goes_on(stored: dict, then: str) -> None:
     module = SimpleNamespace(data=SimpleNamespace(classes=["cat"]), optimizer="adamw", clock=MagicMock(),
-                             trainer=SimpleNamespace(state=SimpleNamespace(fn="fit")))
-    checkpoint = {"classifier": {"classes": ["cat"], "clock": {}, "loss": {}, **stored}}
+                             ema_decay=None, trainer=SimpleNamespace(state=SimpleNamespace(fn="fit")))
+    checkpoint = {"classifier": {"classes": ["cat"], "clock": {}, "loss": {}, **stored}, "state_dict": {}}
     with pytest.raises(UserError, match=f"method.optimizer=adamw: .* those of {then}. Resume with"):
         Keeping.on_load_checkpoint(module, checkpoint)
     module.trainer.state.fn = "test"

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from src.core.errors import UserError
 from src.methods.pskd.losses.base import Loss
 from src.methods.pskd.memory import make
+from src.methods.pskd.resuming import same
 from src.methods.pskd.rows import MixedRows, Rows
 from src.methods.pskd.step import Context, Step
 from src.methods.pskd.targets import alpha_at, refined_cross_entropy
@@ -82,10 +83,10 @@ class PSKD(Loss):
                 "fingerprint": self.context.fingerprint}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        _same("method.epochs", self.context.epochs, state.get("epochs"), "a_t runs over the length it was started with")
-        _same("method.loss.alpha", self.alpha, state.get("alpha"), "a_t goes on as it was started")
-        _same("data", self.context.fingerprint[:12], str(state.get("fingerprint"))[:12],
-              "past predictions belong to samples, and these are others (fingerprint of names and labels)")
+        same("method.epochs", self.context.epochs, state.get("epochs"), "a_t runs over the length it was started with")
+        same("method.loss.alpha", self.alpha, state.get("alpha"), "a_t goes on as it was started")
+        same("data", self.context.fingerprint[:12], str(state.get("fingerprint"))[:12],
+             "past predictions belong to samples, and these are others (fingerprint of names and labels)")
         if not state.get("memory"):
             raise UserError("resume", "the checkpoint holds no past predictions, and zeros would be a wrong target",
                             "resume from a checkpoint of method=pskd, or start afresh")
@@ -96,9 +97,3 @@ class PSKD(Loss):
 
     def close(self) -> None:
         self.memory.close()
-
-
-def _same(key: str, now: object, then: object, rule: str) -> None:
-    if now != then:
-        raise UserError(f"{key}={now}", f"the checkpoint has {then}: {rule}",
-                        f"resume with {key}={then}, or start afresh")
