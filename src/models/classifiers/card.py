@@ -7,10 +7,15 @@ from pathlib import Path
 
 from src.models.card import figure_table
 
+_IMPORT = ["import numpy as np", "import timm", "from PIL import Image, ImageOps", "", 'folder = "<this folder>"']
+# A picture is opened as the run's evaluation does, which `data.images.decoding` is about.
 _LOAD = """
 model = timm.create_model("local-dir:" + folder, pretrained=True).eval()
 transform = timm.data.create_transform(**timm.data.resolve_data_config({}, model=model))
-picture = Image.open("picture.png").convert("MODE")
+picture = ImageOps.exif_transpose(Image.open("picture.png"))  # upright
+if picture.mode.startswith("I"):  # 16 bits of grey become 8 by their upper byte
+    picture = Image.fromarray((np.asarray(picture) >> 8).astype("uint8"))
+picture = picture.convert("MODE")
 probabilities = model(transform(picture).unsqueeze(0)).softmax(-1)
 print(model.pretrained_cfg["label_names"][probabilities.argmax()])"""
 
@@ -40,10 +45,9 @@ def write_card(folder: Path, *, architecture: str, file: Path | None, classes: S
 def _snippet(file: Path | None, mode: str) -> list[str]:
     load = _LOAD.replace("MODE", mode).splitlines()
     if file is None:
-        return ["import timm", "from PIL import Image", "", 'folder = "<this folder>"', *load]
-    return ["import sys", "", "import timm", "from PIL import Image", "", 'folder = "<this folder>"',
-            "sys.path.insert(0, folder)", f"import {file.stem}  # the network, beside the weights: now timm knows it",
-            *load]
+        return [*_IMPORT, *load]
+    return ["import sys", "", *_IMPORT, "sys.path.insert(0, folder)",
+            f"import {file.stem}  # the network, beside the weights: now timm knows it", *load]
 
 
 def _listed(classes: Sequence[str], most: int = 12) -> str:

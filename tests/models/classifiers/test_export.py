@@ -12,7 +12,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import timm
 import torch
 from PIL import Image
 from torch import Tensor, nn
@@ -121,11 +120,15 @@ def grey_picture(file: Path) -> Tensor:
 @pytest.mark.parametrize(("in_memory", "size", "resize"), [
     (False, 21, None), (True, 16, 18), (False, 17, 25), (True, 16, 16),  # 17 / (17 / 25) is rounded to less than 25
 ])
-def test_timm_shows_pictures_as_the_runs_evaluation_did(tmp_path, in_memory: bool, size: int, resize: int) -> None:
+def test_the_cards_snippet_shows_pictures_as_the_evaluation_did(tmp_path, in_memory: bool, size: int, resize) -> None:
     for number, place in enumerate(("train/cat", "train/dog", "val/cat", "val/dog")):
         (tmp_path / place).mkdir(parents=True)
         noise = np.random.default_rng(number).integers(256, size=(60, 83, 3), dtype=np.uint8)
-        Image.fromarray(noise).save(tmp_path / place / "a.png")
+        exif = Image.Exif()
+        exif[0x0112] = 6  # of a camera that was turned
+        Image.fromarray(noise).save(tmp_path / place / "a.png", exif=exif)
+    deep = np.random.default_rng(5).integers(65536, size=(60, 83), dtype=np.uint16)
+    Image.fromarray(deep).save(tmp_path / "val" / "dog" / "a.png")
     data = image_folder(root=str(tmp_path), size=size, resize=resize, in_memory=in_memory, workers=0)
     data.load("cpu")
     network = Network(name="test_efficientnet")  # its own transform is bicubic and keeps less of a picture
@@ -133,10 +136,12 @@ def test_timm_shows_pictures_as_the_runs_evaluation_did(tmp_path, in_memory: boo
                              loss=SimpleNamespace(describe=lambda: "PS-KD"))
     Keeping.export(module, tmp_path / "export")
 
-    config = timm.data.resolve_data_config({}, model=timm.create_model(f"local-dir:{tmp_path / 'export'}"))
-    transform = timm.data.create_transform(**config)
-    shown = torch.stack([transform(Image.open(tmp_path / f"val/{name}/a.png")) for name in ("cat", "dog")])
-    torch.testing.assert_close(shown, next(iter(data.eval_loader("test", batch_size=2))).images, atol=1e-5, rtol=0)
+    code, shown = snippet_of(tmp_path / "export"), []
+    for name in ("cat", "dog"):
+        exec(code.replace("picture.png", str(tmp_path / f"val/{name}/a.png")), done := {})
+        shown.append(done["transform"](done["picture"]))
+    evaluated = next(iter(data.eval_loader("test", batch_size=2))).images
+    torch.testing.assert_close(torch.stack(shown), evaluated, atol=1e-5, rtol=0)
 
 
 def test_the_card(tmp_path: Path) -> None:
