@@ -14,7 +14,7 @@ from src.core.errors import UserError
 if TYPE_CHECKING:
     from src.data.images.paths import Paths
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp", ".gif")
+SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp", ".gif")
 ANNOTATIONS = "val_annotations.txt"  # tiny-imagenet: a line per picture of images/: file, tab, class, tab, ...
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from src.core.errors import UserError, describe
+from src.core.errors import UserError, describe, did_you_mean
 from src.core.places import local_path
 from src.data.images.folders import SUFFIXES, Listing, class_names, count_pictures, list_pictures
 from src.data.images.rules import batch_problem, held, insist
@@ -17,7 +17,7 @@ def find_splits(root: str, names: Mapping[str, str | None], shares: Mapping[str,
     `shares`: of train, to validate and to test with.
 
     With nothing else to test with, val is the test split. Raises UserError if there is not enough to train and test
-    with, or two things to do the same with.
+    with, or two things to do the same with, or no folder of a name that somebody chose.
     """
     base = local_path(root)
     if base is None or not base.is_dir():
@@ -27,7 +27,11 @@ def find_splits(root: str, names: Mapping[str, str | None], shares: Mapping[str,
     if "train" not in found:
         raise UserError(f"data.root={root}: there is no folder {names['train']} in it",
                         f"pictures lie in {names['train']}/<class>/ and {names['val'] or 'val'}/<class>/ below it",
-                        _without_splits(base))
+                        _without_splits(base, found))
+    for split, name in names.items():
+        if name and split not in (*found, name):
+            raise UserError(f"data.{split}={name}: there is no such folder in {root}", "",
+                            did_you_mean(name, [*class_names(base), "null"]))
     if "test" not in found and not shares.get("test"):
         if "val" not in found:
             raise _nothing_to_test_with(root, [name for split, name in names.items() if name and split != "train"])
@@ -44,7 +48,9 @@ _USES = {"val": "validate", "test": "test"}
 _HOLD_OUT = "data.test_share=0.2 data.val_share=0.1"
 
 
-def _without_splits(base: Path) -> str:
+def _without_splits(base: Path, found: Mapping[str, Path]) -> str:
+    if held := next((folder.name for folder in (found.get("test"), found.get("val")) if folder), None):
+        return f"only to evaluate a checkpoint, no pictures of training are needed: add data.train={held}"
     classes = class_names(base)
     return f"to train on its folders ({_some(classes)}) as classes, and hold pictures out of each, add data.train=. " \
            f"{_HOLD_OUT}" if len(classes) > 1 else ""

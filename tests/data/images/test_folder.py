@@ -96,6 +96,28 @@ def test_missing_folders(picture_folder, tmp_path: Path) -> None:
     assert check({"data": {"_target_": "src.data.images.folder.image_folder", "root": "???"}}) == []
 
 
+@pytest.mark.parametrize(("options", "told"), [
+    ({"val": "vall"}, "data.val=vall: there is no such folder in ROOT. Did you mean val?"),
+    ({"test": "tset"}, "data.test=tset: there is no such folder in ROOT. Did you mean test?"),
+    ({"test": "other"}, "data.test=other: there is no such folder in ROOT. Valid: null, test, train, val"),
+])
+def test_a_folder_of_a_chosen_name_must_be_there(picture_folder, options: dict, told: str) -> None:
+    root = picture_folder(("train", "val", "test"), count=1)
+    (found,) = problems(root, **options)
+    assert found.startswith(told.replace("ROOT", str(root)))
+    with pytest.raises(UserError, match=f"data.{next(iter(options))}="):
+        loaded(root, **options)
+
+
+def test_an_evaluation_needs_no_pictures_of_training(picture_folder) -> None:
+    root = picture_folder(("test",), count=2)
+    (found,) = problems(root)
+    assert "there is no folder train" in found and found.endswith("add data.train=test")
+    assert problems(root, train="test") == []
+    data = loaded(root, train="test")
+    assert data.classes == ["cat", "dog", "eel"] and data.size_of("test") == 6
+
+
 def test_splits_and_classes_without_pictures(picture_folder) -> None:
     root = picture_folder(("train", "val"), count=1)
     (root / "train" / "dog" / "0.png").unlink()
