@@ -66,6 +66,11 @@ class ImageData(ABC):
         """As a person would look at them: uint8 [n, channels, size, size] on the CPU. "train" counts as the base
         training set does."""
 
+    def counts(self) -> str:
+        """One line about what was loaded."""
+        sizes = [f"{self.size_of(split):,d} {split}" for split in ("train", "val", "test") if self.has_split(split)]
+        return f"{' / '.join(sizes)} pictures, {len(self.classes)} classes"
+
     def has_split(self, split: str) -> bool:
         """Whether there is such a split."""
         return self.size_of(split) > 0

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from src.data.images.folders import Listing
 from src.data.images.picture_files import OnUnreadable
 from src.data.images.splits import find_splits, read_listings
+from src.data.images.telling import tell
 from src.data.images.transforms import Transform, evaluation
 
 
@@ -34,9 +35,12 @@ class FolderOptions:
         return {"val": self.val_share, "test": self.test_share}
 
     def read(self) -> tuple[list[str], dict[str, Listing]]:
-        """Classes and pictures of each split. Raises UserError."""
+        """Classes and pictures of each split; what is odd about them is told. Raises UserError."""
         names = {"train": self.train, "val": self.val, "test": self.test}
-        return read_listings(find_splits(self.root, names, self.shares))
+        splits = find_splits(self.root, names, self.shares)
+        classes, listings = read_listings(splits)
+        tell(listings, classes, None if self.val_share or "val" in splits else self.val)
+        return classes, listings
 
     def evaluation(self) -> Transform:
         """How pictures are brought to one size where there is no augmentation."""

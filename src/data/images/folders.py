@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from src.data.images.paths import Paths
 
 SUFFIXES = (".jpg", ".jpeg", ".jfif", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp", ".gif")
+NO_PICTURES = (".txt", ".csv", ".tsv", ".json", ".xml", ".yaml", ".md", ".ini", ".db")  # what lies beside some
 ANNOTATIONS = "val_annotations.txt"  # tiny-imagenet: a line per picture of images/: file, tab, class, tab, ...
 
 
@@ -25,6 +27,7 @@ class Listing:
     folder: Path
     files: list[str] = field(default_factory=list)  # below `folder`, with / between parts
     labels: list[int] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)  # files by suffix that may be pictures, but are not read
 
     def paths(self) -> Paths:
         """The files, to be opened."""
@@ -43,20 +46,33 @@ def class_names(folder: Path) -> list[str]:
 
 def list_pictures(folder: Path, classes: list[str]) -> Listing:
     """All pictures of a split, class after class, each class's sorted by path."""
-    number = {name: place for place, name in enumerate(classes)}
     if (folder / ANNOTATIONS).is_file():
+        number = {name: place for place, name in enumerate(classes)}
         pairs = sorted((number[kind], f"images/{file}") for file, kind in _annotations(folder).items())
-    else:
-        pairs = [(number[name], file) for name in classes for file in sorted(pictures_below(folder, name))]
-    return Listing(folder, [file for _, file in pairs], [label for label, _ in pairs])
+        return Listing(folder, [file for _, file in pairs], [label for label, _ in pairs])
+    listing = Listing(folder)
+    for label, name in enumerate(classes):
+        for file in sorted(_files_below(folder, name)):
+            if _is_picture(file):
+                listing.files.append(file), listing.labels.append(label)
+            elif not file.lower().endswith(NO_PICTURES):
+                listing.left_out[Path(file).suffix.lower()] += 1
+    return listing
 
 
 def pictures_below(folder: Path, name: str) -> Iterator[str]:
     """The files of one class, in the file system's own order; no more of it is read than is asked for."""
+    return filter(_is_picture, _files_below(folder, name))
+
+
+def _files_below(folder: Path, name: str) -> Iterator[str]:
     for place, _, files in os.walk(folder / name, followlinks=True):
         below = Path(place).relative_to(folder).as_posix()
-        yield from (f"{below}/{file}" for file in files
-                    if file.lower().endswith(SUFFIXES) and not file.startswith("."))
+        yield from (f"{below}/{file}" for file in files if not file.startswith("."))
+
+
+def _is_picture(file: str) -> bool:
+    return file.lower().endswith(SUFFIXES)
 
 
 def count_pictures(folder: Path, name: str, most: int | None = None) -> int:

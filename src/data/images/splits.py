@@ -52,7 +52,7 @@ def _without_splits(base: Path, found: Mapping[str, Path]) -> str:
     if held := next((folder.name for folder in (found.get("test"), found.get("val")) if folder), None):
         return f"only to evaluate a checkpoint, no pictures of training are needed: add data.train={held}"
     classes = class_names(base)
-    return f"to train on its folders ({_some(classes)}) as classes, and hold pictures out of each, add data.train=. " \
+    return f"to train on its folders ({some(classes)}) as classes, and hold pictures out of each, add data.train=. " \
            f"{_HOLD_OUT}" if len(classes) > 1 else ""
 
 
@@ -76,18 +76,19 @@ def split_problems(splits: Mapping[str, Path]) -> list[str]:
         if unknown := sorted(classes[split] - classes["train"]):
             problems.append(_differ(folder, f"has, but {splits['train']} lacks,", unknown, split))
     if len(classes["train"]) == 1:
-        problems.append(describe(f"data.root: {splits['train']} has one class folder, {_some(classes['train'])}",
+        problems.append(describe(f"data.root: {splits['train']} has one class folder, {some(classes['train'])}",
                                  "a classifier tells two classes or more apart", "add a folder of other pictures"))
     return problems
 
 
 def _differ(folder: Path, verb: str, names: list[str], split: str) -> str:
     fix = "make the class folders equal" + (", or leave this split out with data.test=null" if split == "test" else "")
-    return describe(f"data.root: {folder} {verb} the class folders {_some(names)}",
+    return describe(f"data.root: {folder} {verb} the class folders {some(names)}",
                     "all splits have the same classes", fix)
 
 
-def _some(names: Sequence[str] | set[str]) -> str:
+def some(names: Sequence[str] | set[str]) -> str:
+    """The first five in order, and how many more."""
     names = sorted(names)
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
@@ -100,7 +101,7 @@ def empty_problems(splits: Mapping[str, Path]) -> list[str]:
                 for folder in splits.values() if not any(count_pictures(folder, name, 1) for name in classes)]
     empty = [name for name in classes if not count_pictures(splits["train"], name, 1)]
     if empty and len(empty) < len(classes):
-        more = f" (and {_some(empty[1:])})" if empty[1:] else ""
+        more = f" (and {some(empty[1:])})" if empty[1:] else ""
         problems.append(describe(f"data.root: {splits['train'] / empty[0]}{more} has no pictures",
                                  "each class needs one to train on", "fill it, or remove it from all splits"))
     return problems

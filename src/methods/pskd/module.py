@@ -11,7 +11,7 @@ from torch import Tensor
 
 from src.core.averaging import Averaged
 from src.core.compiler import compile_in_place
-from src.core.console import warn
+from src.core.console import note, warn
 from src.core.errors import FAILED_RUN, UserError
 from src.core.host import made_on_host, seeded_on_host
 from src.data.images.base import ImageData
@@ -92,6 +92,7 @@ class Classifier(Keeping, Evaluating, L.LightningModule):
         precision.refuse_unfit(torch.bfloat16 if half else torch.float32, device, "trainer.precision", "use 16-mixed")
         with made_on_host():
             self.data.load(device)
+            note(self.data.counts())
             self.network = self.build()
             if self.ema_decay is not None:
                 self.average = Averaged(self.network, self.ema_decay)

@@ -132,6 +132,26 @@ def test_splits_and_classes_without_pictures(picture_folder) -> None:
         loaded(root)
 
 
+def test_what_is_odd_about_folders_is_told_once(picture_folder, capsys) -> None:
+    root = picture_folder(("train", "val"), count=2)
+    Image.new("RGB", (9, 9)).save(root / "train" / "cat" / "9.jfif", "JPEG")
+    for name in ("a.heic", "b.HEIC", "no_suffix", "notes.txt", ".hidden"):
+        (root / "train" / "dog" / name).write_text("left out")
+    for file in (root / "val" / "eel").iterdir():
+        file.unlink()
+    data = loaded(root)
+    assert data.counts() == "7 train / 4 test pictures, 3 classes"
+    told = capsys.readouterr()
+    left, absent = told.err.splitlines()
+    assert left.startswith("warning: 3 files are left out for their suffix (2 .heic, 1 without one): pictures have")
+    assert absent.endswith(f"{root / 'val'} has no pictures of eel: its figures say nothing about this class")
+    assert told.out.startswith("The pictures of val are tested on: a training has none to validate with")
+    assert told.out.endswith("Add data.val_share=0.1 for a validation\n") and told.out.count("\n") == 1
+    for options in ({"val_share": 0.5}, {"val": None, "test": "val"}):
+        loaded(root, **options)
+        assert capsys.readouterr().out == ""
+
+
 def test_one_class_is_refused(picture_folder) -> None:
     root = picture_folder(classes=("cat",))
     (found,) = problems(root)
