@@ -35,5 +35,15 @@ class Averaged(AveragedModel):
         self.n_averaged += 1
 
 
+def too_slow(decay: float, steps: int) -> str | None:
+    """One line if an average over so many steps of training still has much of the first step's weights, decay^steps of
+    it: more than a twentieth. None if not."""
+    if decay**steps < 0.05:
+        return None
+    rest = float(f"{min(5 / steps, 1):.1g}")
+    return (f"method.ema_decay={decay}: after {steps} steps {decay**steps:.0%} of the averaged weights are still those "
+            f"of the first. Set method.ema_decay={f'{1 - rest:g}' if rest < 1 else 'null'}, or train longer")
+
+
 def _tensors(network: nn.Module) -> chain[Tensor]:
     return chain(network.parameters(), network.buffers())

@@ -9,7 +9,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from src.core.averaging import Averaged
+from src.core.averaging import Averaged, too_slow
 from src.core.compiler import compile_in_place
 from src.core.console import note, warn
 from src.core.errors import FAILED_RUN, UserError
@@ -107,6 +107,8 @@ class Classifier(Keeping, Evaluating, L.LightningModule):
         """Past predictions and teachers are a training's alone; by now a checkpoint's weights are restored."""
         self.loss.begin(self._context(self.trainer.strategy.root_device))
         self.restore_loss()
+        if self.ema_decay and (told := too_slow(self.ema_decay, self.epochs * self.steps_an_epoch)):
+            warn(told)
         if told := self.model.other_statistics(self.network, self.data.mean, self.data.std):
             warn(told)
 

@@ -132,12 +132,15 @@ def test_the_banner_says_what_a_device_gets_of_a_batch() -> None:
 def test_statistics_that_the_weights_do_not_expect_are_told_before_training(capsys) -> None:
     network = SimpleNamespace(other_statistics=lambda module, mean, std: f"{module} expects others than {mean}, {std}")
     module = SimpleNamespace(model=network, network="vit", data=SimpleNamespace(mean=[1], std=[2]), trainer=MagicMock(),
-                             loss=MagicMock(), _context=MagicMock(), restore_loss=MagicMock())
+                             loss=MagicMock(), _context=MagicMock(), restore_loss=MagicMock(), ema_decay=None)
     Classifier.on_fit_start(module)
     assert capsys.readouterr().err == "warning: vit expects others than [1], [2]\n"
     network.other_statistics = lambda *_: None
     Classifier.on_fit_start(module)
     assert capsys.readouterr().err == ""
+    module.ema_decay, module.epochs, module.steps_an_epoch = 0.9999, 10, 3
+    Classifier.on_fit_start(module)
+    assert capsys.readouterr().err.startswith("warning: method.ema_decay=0.9999: after 30 steps 100% of the averaged")
 
 
 def test_a_teacher_that_is_not_there_is_told(tmp_path) -> None:
