@@ -62,8 +62,9 @@ def _writable(classes: Sequence[str], shown: Iterable[int], page: str) -> tuple[
 
 def _caption(label: str, guess: str, sure: float) -> str:
     mark = f"✓ {sure:.0%}" if label == guess else f"✗ {guess} {sure:.0%}"
-    # Names of classes often have underscores where a line could break.
-    return "\n".join(line for text in (label, mark) for line in style.wrapped(text.replace("_", " "), WIDTH, most=2))
+    # Names of classes often have underscores, behind which a line may break.
+    return "\n".join(line.replace("_ ", "_") for text in (label, mark)
+                     for line in style.wrapped(text.replace("_", "_ "), WIDTH, most=2))
 
 
 def _picture(axes: Axes, picture: Tensor, frame: str) -> None:

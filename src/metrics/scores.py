@@ -31,16 +31,19 @@ class Samples(NamedTuple):
         """Whether the prediction is right, bool [n]."""
         return self.rank == 0
 
-    def save(self, file: Path) -> None:
-        """Write a compressed .npz, so that runs can be compared sample by sample later."""
+    def save(self, file: Path, **more: np.ndarray) -> None:
+        """Write a compressed .npz, so that runs can be compared sample by sample later; `more` is [n, ...] too."""
         file.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(file, **{name: value.numpy() for name, value in self._asdict().items()})
+        np.savez_compressed(file, **{name: value.numpy() for name, value in self._asdict().items()}, **more)
 
     @classmethod
     def load(cls, file: Path) -> Samples:
         """Read what ``save`` wrote."""
         with np.load(file) as stored:
             return cls(**{name: torch.from_numpy(stored[name]) for name in cls._fields})
+
+
+_DTYPES = {**dict.fromkeys(("confidence", "nll", "brier"), torch.float32), "logits": torch.float16}
 
 
 class Scores(Metric):
@@ -50,7 +53,8 @@ class Scores(Metric):
     uneven. Callers cut padded rows off before ``update``; a row that comes twice is an error, not a weight of two.
 
     After ``compute`` or ``figures`` the numbers of each sample (CPU, sorted by index) stand in ``confidence``,
-    ``correct``, ``nll``, ``index``, ``predicted`` and ``label``, and together in ``samples``.
+    ``correct``, ``nll``, ``index``, ``predicted`` and ``label``, and together in ``samples``; with ``logits_of``
+    classes also their ``logits`` [n, C] in fp16, else these are None.
     """
 
     full_state_update = False
@@ -62,10 +66,13 @@ class Scores(Metric):
     confidence: Tensor
     correct: Tensor
     nll: Tensor
+    logits: Tensor | None = None
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, logits_of: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        for name in Samples._fields:
+        self.logits_of = logits_of
+        self._collected = Samples._fields + (("logits",) if logits_of else ())
+        for name in self._collected:
             self.add_state(f"all_{name}", default=[], dist_reduce_fx="cat")
 
     def update(self, logits: Tensor, labels: Tensor, index: Tensor) -> None:
@@ -74,7 +81,10 @@ class Scores(Metric):
             shapes = ", ".join(str(list(part.shape)) for part in (logits, labels, index))
             raise ValueError(f"logits, labels and index have the shapes {shapes}, not [B, C], [B] and [B]")
         numbers = functions.per_sample(logits, labels)
-        for name, rows in {**numbers._asdict(), "label": labels, "index": index}.items():
+        found = {**numbers._asdict(), "label": labels, "index": index}
+        if self.logits_of:
+            found["logits"] = logits.detach().half()
+        for name, rows in found.items():
             getattr(self, f"all_{name}").append(rows)
 
     def compute(self) -> dict[str, Tensor]:
@@ -99,21 +109,23 @@ class Scores(Metric):
 
     def sync(self, *args: Any, **kwargs: Any) -> None:
         """Gather from all processes; one without rows takes part with empty tensors of the right type."""
-        for name in Samples._fields:
+        for name in self._collected:
             rows = getattr(self, f"all_{name}")
             if isinstance(rows, list) and not rows:
-                dtype = torch.float32 if name in ("confidence", "nll", "brier") else torch.int64
-                rows.append(torch.zeros(0, dtype=dtype, device=self.device))
+                shape = (0, self.logits_of) if name == "logits" else (0,)
+                rows.append(torch.zeros(shape, dtype=_DTYPES.get(name, torch.int64), device=self.device))
         super().sync(*args, **kwargs)
 
     def _gathered(self) -> Samples:
         """All rows on the CPU (fp64 is missing on some devices), sorted: sums do not depend on who had which row."""
-        states = {name: getattr(self, f"all_{name}") for name in Samples._fields}
+        states = {name: getattr(self, f"all_{name}") for name in self._collected}
         rows = {name: dim_zero_cat(state).cpu() if len(state) else torch.zeros(0) for name, state in states.items()}
         if not len(rows["index"]):
             raise _nothing()
         order = rows["index"].argsort(stable=True)
-        return Samples(**{name: value[order] for name, value in rows.items()})
+        sorted_rows = {name: value[order] for name, value in rows.items()}
+        self.logits = sorted_rows.pop("logits", None)
+        return Samples(**sorted_rows)
 
 
 def _checked(samples: Samples) -> Samples:

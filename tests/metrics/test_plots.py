@@ -16,6 +16,7 @@ from src.core import style
 from src.core.errors import UserError
 from src.metrics import fonts, functions, plots
 from src.metrics.curves import read_columns
+from src.metrics.hardest import _caption
 from src.metrics.scores import Scores
 
 pytestmark = pytest.mark.draws
@@ -96,6 +97,11 @@ def test_a_font_that_has_the_characters_is_taken(tmp_path: Path, capsys) -> None
     names, missing = fonts.families(f"a {text}")
     assert names[0] != names[-1] and missing == set() and capsys.readouterr().err == ""
     assert drawn(of_one_class(text, tmp_path / "hardest.png")).size
+
+
+def test_underscores_stay_and_lines_break_behind_them() -> None:
+    assert _caption("tri_angle", "tri_angle", 0.5) == "tri_angle\n✓ 50%"
+    assert _caption("blue square", "a_long_name_of_a_class", 1.0) == "blue square\n✗ a_long_name_of_\na_class 100%"
 
 
 @pytest.mark.parametrize("channels", [1, 3])

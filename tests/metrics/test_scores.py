@@ -6,6 +6,7 @@ import multiprocessing
 import socket
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import distributed
@@ -78,6 +79,19 @@ def test_numbers_of_each_sample_are_kept_and_stored(tmp_path: Path) -> None:
     assert all(torch.equal(a, b) for a, b in zip(scores.samples, again, strict=True))
 
 
+def test_logits_are_kept_in_half_precision_where_they_are_asked_for(tmp_path: Path) -> None:
+    logits, labels = drawn(40)
+    scores, order = Scores(logits_of=8), torch.randperm(40)
+    for rows in order.split(9):
+        scores.update(logits[rows], labels[rows], rows)
+    assert scores.figures() == scored(logits, labels).figures()
+    assert torch.equal(scores.logits, logits.half()) and scored(logits, labels).logits is None
+    scores.samples.save(tmp_path / "test.npz", logits=scores.logits.numpy())
+    with np.load(tmp_path / "test.npz") as stored:
+        assert stored["logits"].dtype == np.float16 and (stored["logits"] == logits.half().numpy()).all()
+    assert torch.equal(Samples.load(tmp_path / "test.npz").nll, scores.samples.nll)
+
+
 def test_no_errors() -> None:
     labels = torch.arange(6)
     figures = scored(torch.eye(6) * 100, labels).figures()
@@ -144,12 +158,12 @@ def _figures_of_share(rank: int, port: int) -> dict[str, dict[str, float]]:
         logits, labels = drawn(37, dtype=torch.bfloat16)
         found = {}
         for name, shares in SHARES.items():
-            scores, start = Scores(), 0 if rank == 0 else shares[0]
+            scores, start = Scores(logits_of=8), 0 if rank == 0 else shares[0]
             if shares[rank] is not None:
                 for rows in torch.arange(start, start + shares[rank]).split(5):
                     scores.update(logits[rows], labels[rows], rows)
             found[name] = scores.figures()
-            assert scores.index.tolist() == list(range(37))
+            assert scores.index.tolist() == list(range(37)) and torch.equal(scores.logits, logits.half())
         with pytest.raises(UserError, match="0 samples"):
             Scores().figures()
         return found

@@ -71,6 +71,10 @@ class ImageData(ABC):
         sizes = [f"{self.size_of(split):,d} {split}" for split in ("train", "val", "test") if self.has_split(split)]
         return f"{' / '.join(sizes)} pictures, {len(self.classes)} classes"
 
+    def files_of(self, split: str) -> list[str]:
+        """The file of each picture of a split, below data.root; empty where pictures are no files of the user's."""
+        return []
+
     def has_split(self, split: str) -> bool:
         """Whether there is such a split."""
         return self.size_of(split) > 0

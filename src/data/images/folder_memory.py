@@ -26,7 +26,14 @@ class FolderMemory(MemoryData):
     def read(self) -> dict[str, Pictures]:
         """Every split."""
         self.classes, listings = self.options.read()
+        self.files = {split: listing.paths() for split, listing in listings.items()}
         return {split: self._pictures(listing) for split, listing in listings.items()}
+
+    def files_of(self, split: str) -> list[str]:
+        """See `ImageData.files_of`."""
+        self.need_split(split)
+        files = self.files.get(split, self.files["train"])  # a share of training is of its files
+        return self.options.below_root([files[row] for row in self.rows_of(split).tolist()])
 
     def _pictures(self, listing: Listing) -> Pictures:
         size, scale = self.options.size, self.options.evaluation()

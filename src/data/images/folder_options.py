@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from src.core.places import local_path
 from src.data.images.folders import Listing
 from src.data.images.picture_files import OnUnreadable
 from src.data.images.splits import find_splits, read_listings
@@ -41,6 +45,10 @@ class FolderOptions:
         classes, listings = read_listings(splits)
         tell(listings, classes, None if self.val_share or "val" in splits else self.val)
         return classes, listings
+
+    def below_root(self, files: Sequence[Path]) -> list[str]:
+        """Their names as they are told: from `root` on."""
+        return [os.path.relpath(file, local_path(self.root)) for file in files]
 
     def evaluation(self) -> Transform:
         """How pictures are brought to one size where there is no augmentation."""

@@ -105,6 +105,12 @@ class FolderStream(ImageData):
                             labels=self._labels[owner][rows[order.index]], index=order.index, real=order.real,
                             normalise=self.normalise, device=self.device)
 
+    def files_of(self, split: str) -> list[str]:
+        """See `ImageData.files_of`."""
+        self.need_split(split)
+        owner, rows = self._rows[split]
+        return self.options.below_root([self.files[owner][row] for row in rows.tolist()])
+
     def pictures(self, split: str, index: list[int]) -> Tensor:
         """See `ImageData.pictures`."""
         self.need_split(split)

@@ -92,6 +92,10 @@ class MemoryData(ImageData):
             return len(self.candidates)
         return len(self._splits[split].rows) if split in self._splits else 0
 
+    def rows_of(self, split: str) -> Tensor:
+        """Places of a split's pictures among those that were read, [n]."""
+        return self._splits[split].rows
+
     def train_loader(self, order: Order, *, epoch: int, seed: int) -> TrainLoader:
         """See `ImageData.train_loader`."""
         return TrainLoader(self._splits["train"].store, self._labels, order, self.augmentation, seed=seed, epoch=epoch)

@@ -6,6 +6,7 @@ import copy
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -17,6 +18,7 @@ from src.metrics import plots as pictures
 from src.metrics.scores import Scores
 
 LAST, BEST = "test", "best"
+MOST_LOGITS = 50_000_000  # of the test split, kept in samples/test.npz: 100 MB in half precision
 
 
 class Evaluating:
@@ -74,7 +76,13 @@ class Evaluating:
         self.nets = {LAST: self.deployed}
         if self.label == "after" and (best := self._best()) is not None:
             self.nets[BEST] = best
-        self.scored = {name: Scores().to(self.device) for name in self.nets}
+        self.scored = {name: Scores(self._kept_logits if name == LAST else None).to(self.device) for name in self.nets}
+
+    @property
+    def _kept_logits(self) -> int | None:
+        """Of how many classes the logits of the last epoch are kept; None where they would be too many."""
+        classes = len(self.data.classes)
+        return classes if self.data.size_of("test") * classes <= MOST_LOGITS else None
 
     def _best(self) -> nn.Module | None:
         """The network of checkpoints/best.ckpt, chosen on validation pictures; None without any."""
@@ -109,9 +117,15 @@ class Evaluating:
         drawn = [pictures.reliability(scores, plots / "reliability.png", title),
                  pictures.risk_coverage({"this run": scores}, plots / "risk_coverage.png")]
         drawn.append(self._hardest(scores, samples / "hardest.png"))
-        scores.samples.save(samples / "test.npz")  # sample by sample: for comparisons between runs
+        scores.samples.save(samples / "test.npz", **self._more(scores))  # for comparisons between runs
         for file in drawn:
             log_image(self.trainer, file.stem, file)
+
+    def _more(self, scores: Scores) -> dict[str, np.ndarray]:
+        """What test.npz holds of each picture besides its figures: logits, and the file where it is one."""
+        more = {} if scores.logits is None else {"logits": scores.logits.numpy()}
+        files = self.data.files_of("test")
+        return {**more, "path": np.array(files)[scores.index.numpy()]} if files else more
 
     def _hardest(self, scores: Scores, file: Path) -> Path:
         """The pictures with the largest negative log-likelihood."""

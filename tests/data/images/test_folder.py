@@ -12,6 +12,7 @@ from PIL import Image
 from src.core.errors import UserError
 from src.data.check import check
 from src.data.images.folder import image_folder
+from src.data.images.picture_files import as_array, open_picture
 
 
 def problems(root: Path | str, run: dict | None = None, **options) -> list[str]:
@@ -193,6 +194,9 @@ def test_a_plain_folder_of_classes_is_split_by_shares(picture_folder) -> None:
         assert len(trained) == 21 and len(held) == 9 and not trained & held
         (batch,) = data.eval_loader("test", batch_size=6)
         assert batch.labels.tolist() == [0, 0, 1, 1, 2, 2]
+        for file, picture in zip(data.files_of("test"), data.pictures("test", list(range(6))), strict=True):
+            shown = data.options.evaluation()(open_picture(root / file))
+            assert (as_array(shown) == picture.permute(1, 2, 0).numpy()).all()
     assert (found[0].pictures("test", [0, 3]) == found[1].pictures("test", [0, 3])).all()
 
 

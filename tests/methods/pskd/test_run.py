@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -31,6 +32,9 @@ def test_a_method_runs_through_every_phase(runner: Runner, method: str) -> None:
     for file in ("plots/reliability.png", "plots/risk_coverage.png", "plots/loss.png", "samples/hardest.png"):
         assert min(Image.open(runner.folder / file).size) > 100
     assert (runner.folder / "export" / "config.json").is_file()
+    with np.load(runner.folder / "samples" / "test.npz") as stored:
+        assert stored["logits"].shape == (21, 4) and "path" not in stored
+        assert (stored["logits"].argmax(1) == stored["predicted"]).all()
 
 
 @pytest.mark.parametrize("options", [
