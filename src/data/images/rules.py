@@ -16,6 +16,8 @@ RANGES = {
     "fill": at_least(0, "0 is black, 255 is white", at_most=255),
 }
 
+STATISTICS = {"mean": at_least(0, at_most=1), "std": above(0, at_most=1)}
+
 
 def option_problems(options: Mapping[str, Any]) -> list[str]:
     """Problems of those of an image set's options that are given, types being right; one message each."""
@@ -26,8 +28,9 @@ def option_problems(options: Mapping[str, Any]) -> list[str]:
                                  "together they must be less than 1", "the rest is trained on"))
     for key in ("mean", "std"):
         value = options.get(key)
-        if value is not None and (len(value) != 3 or min(value) < 0 or (key == "std" and min(value) == 0)):
-            problems.append(describe(f"data.{key}={list(value)}", "must be three shares, of red, green and blue"))
+        if value is not None and (len(value) != 3 or not all(share in STATISTICS[key] for share in value)):
+            problems.append(describe(f"data.{key}={list(value)}", "must be three shares, of red, green and blue, "
+                                     f"{STATISTICS[key]}", "divide numbers of 0 to 255 by 255"))
     resize, size = options.get("resize"), options.get("size")
     if resize is not None and size is not None and resize < size:
         problems.append(describe(f"data.resize={resize}", f"must be data.size={size} or more"))

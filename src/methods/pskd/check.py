@@ -9,7 +9,7 @@ from typing import Any
 from src.core import compiler, resume
 from src.core.config import ranges, trainer_rules
 from src.core.config.check import length, shares_weights
-from src.core.config.ranges import above, at_least
+from src.core.config.ranges import above, at_least, is_number
 from src.core.errors import UserError, describe
 from src.data.images.rules import share_problem
 from src.methods.pskd import parts
@@ -48,6 +48,7 @@ def check(cfg: dict[str, Any]) -> list[str]:
     found += parts.problems(cfg) + _milestones(method) + _mixing(method, loss)
     found += compiler.problems("method.compile", method.get("compile"), (cfg.get("trainer") or {}).get("accelerator"))
     found += _graphs(method, cfg.get("trainer") or {}) + _nesterov(method) + length(cfg, "epochs") + _precision(cfg)
+    found += _whole_training(method, cfg.get("trainer") or {}) if cfg.get("mode") == "train" else []
     return found + _teacher(cfg.get("mode"), loss) + _modes(cfg) + _devices(cfg)
 
 
@@ -70,6 +71,21 @@ def _milestones(method: dict[str, Any]) -> list[str]:
         return []
     return [describe(f"method.milestones={shares}", "must be shares of the run, rising, between 0 and 1",
                      "the paper's 150 and 225 of 300 epochs are [0.5, 0.75]")]
+
+
+def _whole_training(method: dict[str, Any], trainer: dict[str, Any]) -> list[str]:
+    """Schedules end with the last epoch: the learning rate has risen, and a_t has reached alpha."""
+    found, warm, epochs = [], method.get("warmup_epochs"), method.get("epochs")
+    if is_number(warm) and is_number(epochs) and warm >= epochs >= 1:
+        found.append(describe(f"method.warmup_epochs={warm}", f"must be below method.epochs={epochs}",
+                              "the learning rate would never fall"))
+    if trainer.get("max_steps") not in (None, -1):
+        found.append(describe(f"trainer.max_steps={trainer['max_steps']}", "the schedules run over "
+                              f"method.epochs={epochs}", "set method.epochs to train more or less"))
+    if trainer.get("limit_train_batches") == 0:
+        found.append(describe("trainer.limit_train_batches=0", "nothing would be trained",
+                              "leave it out, or use mode=eval"))
+    return found
 
 
 def _graphs(method: dict[str, Any], trainer: dict[str, Any]) -> list[str]:

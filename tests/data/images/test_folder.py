@@ -222,7 +222,8 @@ def test_one_thing_to_test_with_is_enough(picture_folder) -> None:
     ({"size": 0}, "data.size=0"), ({"workers": -1}, "data.workers=-1"), ({"resize": 8}, "data.resize=8"),
     ({"jitter": 1.5}, "data.jitter"), ({"min_scale": 0.0}, "data.min_scale"), ({"fill": 300}, "data.fill"),
     ({"val_share": 1.0}, "data.val_share"), ({"std": [1.0, 0.0, 1.0]}, "data.std"), ({"mean": [0.1]}, "data.mean"),
-    ({"cutout": -1}, "data.cutout"),
+    ({"cutout": -1}, "data.cutout"), ({"mean": [123.7, 116.3, 103.5]}, "data.mean"),
+    ({"std": [58.4, 57.1, 57.4]}, "data.std"),
 ])
 def test_bad_options(picture_folder, options, told: str) -> None:
     root = picture_folder(count=1)

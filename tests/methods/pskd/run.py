@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
 import torch
+from lightning import Callback, LightningModule, Trainer
 from safetensors.torch import load_file
 
+from src.core import signals
 from src.run import run
 from tests.plain import plainly
 
 CONF = Path(__file__).parent / "conf"
+
+
+class StopOnce(Callback):
+    """A SIGTERM at the start of an epoch, unless the run goes on from a checkpoint."""
+
+    def __init__(self, *, epoch: int) -> None:
+        self.epoch = epoch
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.current_epoch == self.epoch and trainer.ckpt_path is None:
+            raise signals.StopRun(signal.SIGTERM)
 
 
 class Runner:

@@ -64,6 +64,19 @@ def test_contradictions_are_named(expected: str, arguments: dict) -> None:
     assert expected in found
 
 
+@pytest.mark.parametrize(("expected", "trainer", "changes"), [
+    ("method.warmup_epochs=20: must be below method.epochs=2. ", {}, {"warmup_epochs": 20, "epochs": 2}),
+    ("method.warmup_epochs=2: must be below method.epochs=2. ", {}, {"warmup_epochs": 2, "epochs": 2}),
+    ("trainer.max_steps=3: the schedules run over method.epochs=300. ", {"max_steps": 3}, {}),
+    ("trainer.limit_train_batches=0: nothing would be trained. ", {"limit_train_batches": 0}, {}),
+    ("", {"max_steps": -1, "limit_train_batches": 2}, {"warmup_epochs": 1.5, "epochs": 2}),
+])
+def test_a_training_that_schedules_do_not_fit_is_refused(expected: str, trainer: dict, changes: dict) -> None:
+    assert "".join(messages(top={"trainer": trainer}, **changes)).startswith(expected) and (
+        len(messages(top={"trainer": trainer}, **changes)) == bool(expected))
+    assert messages(top={"trainer": trainer, "mode": "eval"}, **changes) == []
+
+
 def test_adamw_asks_nothing_of_momentum_and_other_words_are_refused() -> None:
     assert messages(optimizer="adamw", momentum=0) == []
     with pytest.raises(Problems) as caught:

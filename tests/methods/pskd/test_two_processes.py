@@ -19,13 +19,13 @@ NETWORK = ["model=quarter_vit", "method.lr=0.02"]
 pytestmark = pytest.mark.slow
 
 
-def trained(folder: Path, *overrides: str) -> dict[str, Any]:
+def trained(folder: Path, *overrides: str, ends: int = 0) -> dict[str, Any]:
     """Checkpoint and figures of a run in a process of its own, as Lightning starts the others from it."""
     command = [sys.executable, "-m", "src.run", "--config-dir", str(CONF), "method=pskd", "experiment=quarters",
                "callbacks.checkpoint.monitor=null", f"output_dir={folder}", *NETWORK, *overrides]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == ends, done.stderr
     latest = folder / "latest"
     return {**torch.load(latest / "checkpoints" / "last.ckpt", weights_only=True),
             "figures": json.loads((latest / "metrics.json").read_text())}
@@ -57,8 +57,10 @@ def test_snapshots_of_two_processes_are_one_and_survive_an_interruption(tmp_path
     options = ["trainer.devices=2", "trainer.strategy=ddp", "method.loss.memory=snapshot", "model=small_preact_resnet",
                "trainer.limit_val_batches=0"]
     whole = trained(tmp_path / "whole", *options)
-    trained(tmp_path / "parts", *options, "trainer.max_steps=14")
-    parts = trained(tmp_path / "parts", *options, "resume=latest", "trainer.max_steps=-1")
+    stop = "+callbacks.stop={_target_: tests.methods.pskd.run.StopOnce, epoch: 2}"
+    part = trained(tmp_path / "parts", *options, stop, ends=143)
+    assert part["global_step"] < whole["global_step"]
+    parts = trained(tmp_path / "parts", *options, "resume=latest")
     assert parts["global_step"] == whole["global_step"]
     for name, value in whole["state_dict"].items():
         assert torch.equal(parts["state_dict"][name], value), name
