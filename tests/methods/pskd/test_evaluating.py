@@ -38,3 +38,11 @@ def test_many_logits_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     scores.update(torch.zeros(1, 2), torch.tensor([0]), torch.tensor([0]))
     scores.figures()
     assert one._kept_logits is None and one._more(scores) == {}
+
+
+@pytest.mark.parametrize(("classes", "told"), [(5, False), (6, True)])
+def test_a_top_5_error_needs_more_than_five_classes(classes: int, told: bool) -> None:
+    one, scores = module([]), Scores()
+    one.data.classes = list(range(classes))
+    scores.update(torch.eye(classes), torch.arange(classes), torch.arange(classes))
+    assert ("top5_err" in one._figures(scores)) == told and one._figures(scores)["top1_err"] == 0

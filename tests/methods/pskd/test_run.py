@@ -16,7 +16,7 @@ from src.methods.pskd.memory.base import Memory
 from tests.methods.pskd.run import Runner
 
 METHODS = ("pskd", "crossentropy", "label_smoothing", "crossentropy_scaled", "cskd", "tfkd")
-FIGURES = ("top1_err", "top5_err", "nll", "brier", "ece", "ece15", "aurc", "eaurc")
+FIGURES = ("top1_err", "nll", "brier", "ece", "ece15", "aurc", "eaurc")
 
 
 @pytest.mark.draws
