@@ -10,6 +10,7 @@ from typing import Any, Literal
 from src.core import atomic
 from src.core.console import is_main_process
 
+EVALUATED_AS = "evaluated_as"  # what the figures from before training were made with, besides the weights
 Status = Literal["running", "finished", "interrupted", "failed"]
 
 
@@ -25,8 +26,9 @@ class Results:
         self._earlier = 0.0
 
     def continue_from(self, earlier: Mapping[str, Any]) -> None:
-        """Take over seconds and the figures of the evaluation before training."""
+        """Take over seconds, the figures of the evaluation before training and what that was made with."""
         self._earlier = float(earlier.get("seconds") or 0.0)
+        self.head |= {name: earlier[name] for name in (EVALUATED_AS,) if name in earlier}
         self.figures = {key: value for key, value in earlier.items()
                         if key.endswith("_before") and isinstance(value, int | float)}
 

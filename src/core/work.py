@@ -16,7 +16,7 @@ from src.core.config.plan import Plan
 from src.core.errors import UserError
 from src.core.processes import rendezvous, tasks
 from src.core.progress import ConsoleProgress
-from src.core.results import Results
+from src.core.results import EVALUATED_AS, Results, read
 from src.core.runfolder import short
 from src.core.states import State
 
@@ -32,6 +32,7 @@ class Work:
         seed_everything(plan.cfg["seed"], epoch=-1)
         self.module: LightningModule = build(plan.cfg["method"])
         self.module.run_dir, self.module.seed = plan.folder, plan.cfg["seed"]
+        self._refuse_other_evaluation()
         self.first_epoch = self._inspect_checkpoint()
         self.states = self._inspect_states()
         self.state = RunState(plan.cfg["seed"], self.first_epoch, results)
@@ -127,6 +128,19 @@ class Work:
         return any(name.endswith("_before") for name in self.results.figures)
 
     @property
+    def _evaluated_as(self) -> dict[str, Any]:
+        """What decides the figures besides the weights, as the method says: a key to type and its value each."""
+        return self.module.evaluated_as() if hasattr(self.module, "evaluated_as") else {}
+
+    def _refuse_other_evaluation(self) -> None:
+        """A run that is continued compares with its figures from before training: these stay as they are."""
+        earlier, now = read(self.plan.folder).get(EVALUATED_AS, {}) if self.plan.resumed else {}, self._evaluated_as
+        if other := [key for key in now if key in earlier and earlier[key] != now[key]]:
+            raise UserError(", ".join(f"{key}={now[key]}" for key in other), "this run was evaluated before training "
+                            f"with {', '.join(f'{key}={earlier[key]}' for key in other)}, which the figures after it "
+                            "are compared with", "keep the old value, or start a new run")
+
+    @property
     def _datamodule(self) -> Any:
         return getattr(self.module, "datamodule", None)
 
@@ -185,6 +199,8 @@ class Work:
         seed_everything(self.plan.cfg["seed"], epoch=-1)
         self.trainer.test(self.module, datamodule=self._datamodule, ckpt_path=start, weights_only=True, verbose=False)
         self.results.add(getattr(self.module, "figures", {}), suffix)
+        if suffix == "_before":
+            self.results.head[EVALUATED_AS] = self._evaluated_as
         self.results.save("running")
 
     def _export(self) -> None:

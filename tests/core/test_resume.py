@@ -191,6 +191,23 @@ def test_missing_folder_and_foreign_checkpoint(toy, tmp_path, capsys):
     assert {path.name: path.read_bytes() for path in toy.folder.iterdir() if path.is_file()} == before
 
 
+def test_figures_before_and_after_are_of_one_evaluation(toy, capsys, metrics):
+    """Refused before anything is written; a run that did not say how it was evaluated goes on."""
+    assert toy("method.stop_at=8") == 143
+    before = {path.name: path.read_bytes() for path in toy.folder.iterdir() if path.is_file()}
+    again = (f"resume={toy.folder}", "method.stop_at=null", "method.kind=fancy")
+    assert toy(*again) == 2
+    told = capsys.readouterr().err
+    assert "error: method.kind=fancy: this run was evaluated before training with method.kind=plain" in told
+    assert {path.name: path.read_bytes() for path in toy.folder.iterdir() if path.is_file()} == before
+    assert toy(f"resume={toy.folder}", "method.stop_at=14") == 143
+    assert toy(*again) == 2
+    stored = metrics(toy.folder)
+    assert stored.pop("evaluated_as") == {"method.kind": "plain"}
+    (toy.folder / "metrics.json").write_text(json.dumps(stored))
+    assert toy(*again) == 0
+
+
 def test_folder_of_a_running_process_is_left_alone(toy, capsys):
     assert toy("method.stop_at=8") == 143
     held = runfolder.lock(toy.folder)

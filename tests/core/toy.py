@@ -58,6 +58,9 @@ class Toy(LightningModule):
     def identity(self) -> dict[str, str | int]:
         return {"method": "toy", "width": self.width}
 
+    def evaluated_as(self) -> dict[str, str]:
+        return {"method.kind": self.kind}
+
     def banner(self) -> list[tuple[str, str]]:
         return [("width", str(self.width))]
 

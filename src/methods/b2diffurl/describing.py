@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+SAMPLER = ("steps", "eta", "guidance_scale", "guidance_rescale")
 
 
 class Describing:
@@ -34,5 +38,18 @@ class Describing:
 
     def scored(self) -> str:
         """What past rewards are of: a reward has its scale, and prompts are numbered by their place in a list."""
-        prompts = hashlib.sha256("\n".join(self.prompts.train).encode()).hexdigest()
-        return f"{self.reward.identity()} on prompts {prompts[:12]}"
+        return f"{self.reward.identity()} on prompts {_digest(self.prompts.train)}"
+
+    def evaluated_as(self) -> dict[str, Any]:
+        """What decides an evaluation's figures besides the weights. Precision is left out: it may change on the way."""
+        own = {f"method.{name}": getattr(self, name) for name in (*SAMPLER, "eval_prompts", "eval_images")}
+        model = {f"model.{name}": getattr(self.model, name) for name in ("resolution", "timestep_spacing")}
+        train, heldout = self.prompts.train, self.prompts.heldout
+        prompts = f"{len(train)}+{len(heldout)} prompts {_digest([*train, *heldout])}"
+        scorers = {f"scorers.{name}": scorer.identity() for name, scorer in self.scorers.items()}
+        return own | model | {"data": prompts} | scorers
+
+
+def _digest(prompts: Sequence[str]) -> str:
+    """What tells one list of prompts from another."""
+    return hashlib.sha256("\n".join(prompts).encode()).hexdigest()[:12]

@@ -10,6 +10,7 @@ import torch
 from torch import LongTensor, Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
+from src.core import console
 from src.core.media import log_image
 from src.core.processes import ranks
 from src.core.progress import phase
@@ -111,6 +112,10 @@ class Evaluating:
         pictures = draw_plots(folder / "metrics.csv", folder / "plots")
         files = {label: folder / "samples" / f"{label}.npz" for label in ("before", "after", "eval")}
         galleries = {label: Gallery.load(file) for label, file in files.items() if file.is_file()}
+        shown = next(reversed(galleries.values())).prompts if galleries else []
+        for label in [label for label, gallery in galleries.items() if gallery.prompts != shown]:
+            del galleries[label]
+            console.note(f"The sheet leaves out the pictures {label} training: they are of other prompts.")
         if galleries:
             pictures.append(draw_sheet(galleries, folder / "samples" / "before_after.png"))
         for picture in pictures:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -18,6 +19,7 @@ from src.data.prompts import PromptSet
 from src.methods.b2diffurl import sampling, updating
 from src.methods.b2diffurl.evaluating import Evaluating
 from src.methods.b2diffurl.module import B2DiffuRL
+from src.methods.b2diffurl.pictures import Gallery
 from tests.methods.b2diffurl.conftest import Runner, summary
 from tests.methods.b2diffurl.rewards import Redness
 from tests.plain import plainly
@@ -155,3 +157,33 @@ def test_past_rewards_of_another_reward_or_of_other_prompts_are_not_mixed_in(loa
         with pytest.warns(UserWarning, match=r"of redness \(a formula\) on prompts \w+, and this .* begin anew"):
             one.on_train_start()
         assert not one.history_of_rewards.stages and one.history_of_rewards.of == one.scored()
+
+
+@pytest.mark.parametrize(("change", "told"), [
+    ({"steps": 5}, "method.steps"), ({"eta": 0.5}, "method.eta"), ({"guidance_scale": 2.0}, "method.guidance_scale"),
+    ({"guidance_rescale": 0.5}, "method.guidance_rescale"), ({"eval_prompts": 1}, "method.eval_prompts"),
+    ({"eval_images": 3}, "method.eval_images"), ({"lr": 1.0}, None), ({"dtype": "bfloat16"}, None)])
+def test_a_run_says_what_its_figures_are_made_with(make, change: dict[str, Any], told: str | None) -> None:
+    """What core compares before it goes on with a run."""
+    before, now = make().evaluated_as(), make(**change).evaluated_as()
+    assert [key for key in before if before[key] != now[key]] == ([told] if told else [])
+
+
+def test_other_prompts_are_another_evaluation_and_another_reward_is_not(make) -> None:
+    module, other = make(), make()
+    before = module.evaluated_as()
+    other.prompts = PromptSet(train=module.prompts.train, heldout=["a cat", "two blue dogs"])
+    assert other.evaluated_as()["data"] != before["data"]
+    module.scorers = {name: one for name, one in module.scorers.items() if name != "redness"} | {"rouge": Redness()}
+    now = module.evaluated_as()
+    assert now.keys() != before.keys() and all(now[key] == before[key] for key in now.keys() & before.keys())
+
+
+def test_the_sheet_leaves_out_pictures_of_other_prompts(make, tmp_path, capsys) -> None:
+    """Of a run that was begun by a version which went on with other prompts."""
+    for label, count in (("before", 1), ("after", 2)):
+        Gallery(np.zeros((count, 8, 8, 3), np.uint8), [f"{label} {place}" for place in range(count)],
+                ["eval"] * count, ["1.00"] * count, None).save(tmp_path / "samples" / f"{label}.npz")
+    make().report(tmp_path)
+    assert (tmp_path / "samples" / "before_after.png").is_file()
+    assert "leaves out the pictures before training: they are of other prompts" in capsys.readouterr().out
