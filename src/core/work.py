@@ -9,11 +9,12 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
-from src.core import atomic, checkpoint, console, devices, keeping, signals
+from src.core import atomic, checkpoint, console, devices, keeping, runfolder, signals
 from src.core.build import build
 from src.core.callbacks import RunState, seed_everything
+from src.core.config import drift
 from src.core.config.plan import Plan
-from src.core.errors import UserError
+from src.core.errors import Problems, UserError, describe
 from src.core.processes import rendezvous, tasks
 from src.core.progress import ConsoleProgress
 from src.core.results import EVALUATED_AS, Results, read
@@ -155,7 +156,21 @@ class Work:
         if not hasattr(self.module, "begin_protocol"):
             raise UserError(f"method={self.plan.choices.get('method')}", "this method has no evaluation protocol",
                             "use mode=eval")
-        return self.module.begin_protocol(self.plan.states)
+        missing = self.module.begin_protocol(self.plan.states)
+        self._refuse_unlike()
+        return missing
+
+    def _refuse_unlike(self) -> None:
+        """States are evaluated alike. With what, must not hang on which of their runs stands first."""
+        keys, problems = getattr(self.module, "evaluated_alike", ()), []
+        for run in dict.fromkeys(state.run for state in self.plan.states if state.run):
+            for key, made, now in drift.differences(runfolder.config(run), self.plan.cfg):
+                if drift.is_under(key, keys) and not drift.is_under(key, self.plan.typed):
+                    mine, here = drift.told(key, made), drift.told(key, now)
+                    problems.append(describe(here, f"{short(run)} was made with {mine}, and all are evaluated alike",
+                                             f"type {mine} or {here} to choose for all of them"))
+        if problems:
+            raise Problems(problems)
 
     def _trainer(self) -> Trainer:
         node = dict(self.plan.cfg["trainer"])

@@ -33,6 +33,7 @@ class Plan:
     checkpoint: Path | None = None
     finished: bool = False  # already: there is nothing to do
     states: tuple[State, ...] = ()
+    typed: frozenset[str] = frozenset()  # keys of this very command line
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def make(overrides: Sequence[str], roots: Sequence[Path] = (), argv: Sequence[st
     finished = found.finished or (found.folder is None and ours and _is_finished(place))
     return _checked(found.composed, roots, ours, Plan({}, found.composed.choices, found.given, place, command,
                                                       found.folder is not None, found.checkpoint, finished,
-                                                      found.states))
+                                                      found.states, frozenset(map(words.key, overrides))))
 
 
 def _training(asked: dict[str, Any], composed: Composed, given: list[str], roots: Sequence[Path]) -> _Found:

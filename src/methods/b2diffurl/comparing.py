@@ -30,6 +30,11 @@ class Comparing(Distance):
     state: State | None = None
     compared_across = ("objective",)  # it shapes training; pictures are drawn alike
 
+    @property
+    def evaluated_alike(self) -> list[str]:
+        """Keys in which the runs must not differ, unless one is typed for all of them."""
+        return [*self.evaluated_as(), "model.dtype", "model.path"]
+
     def begin_protocol(self, wanted: Sequence[State]) -> list[State]:
         """The states that are still to be evaluated. Raises UserError for one of another method, model or adapter."""
         self.about = {state: keeping.about(state, self, self.compared_across) for state in wanted}

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import load_file
 
 from src.core import states
@@ -141,6 +143,25 @@ def test_what_cannot_be_compared_is_told_early(runner, trained, clip_folder, cap
     assert runner("mode=protocol", f"run_dir={folder}", *given) == 2
     said = capsys.readouterr().err
     assert told in said and "Traceback" not in said and not folder.exists()
+
+
+def test_what_runs_are_evaluated_with_does_not_hang_on_their_order(runner, trained, protocol, clip_folder, capsys):
+    """A run with another sampler and other prompts: one line each, until one is typed for all of them."""
+    other, options = runner.output / "other", ["mode=protocol", *measured(clip_folder)]
+    shutil.copytree(trained, other)
+    config = yaml.safe_load((other / "config.yaml").read_text())
+    config["method"] |= {"steps": 5, "lr": 1.0}
+    config["data"]["heldout"].append("three red dogs")
+    (other / "config.yaml").write_text(yaml.safe_dump(config))
+    with (other / "overrides.txt").open("a") as stream:
+        stream.write("method.steps=5\ndata.heldout=[a cat,two red dogs,three red dogs]\n")
+    for runs, here, made in ((f"{trained},{other}", 4, 5), (f"{other},{trained}", 5, 4)):
+        assert runner(*options, f"ckpt=[{runs}]") == 2
+        told = capsys.readouterr().err
+        assert f"method.steps={here}: {other if made == 5 else trained} was made with method.steps={made}" in told
+        assert "data.heldout=" in told and "method.lr" not in told and len(told.splitlines()) == 3
+    typed = ["method.steps=4", "data.heldout=[a cat,two red dogs]"]
+    assert runner(*options, f"ckpt=[{other},{trained}]", f"run_dir={runner.output / 'alike'}", *typed) == 0
 
 
 @pytest.mark.parametrize(("change", "same"), [
