@@ -166,9 +166,9 @@ class Work:
         for run in dict.fromkeys(state.run for state in self.plan.states if state.run):
             for key, made, now in drift.differences(runfolder.config(run), self.plan.cfg):
                 if drift.is_under(key, keys) and not drift.is_under(key, self.plan.typed):
-                    mine, here = drift.told(key, made), drift.told(key, now)
-                    problems.append(describe(here, f"{short(run)} was made with {mine}, and all are evaluated alike",
-                                             f"type {mine} or {here} to choose for all of them"))
+                    rule = f"{short(run)} was made with {drift.told(key, made)}, and all are evaluated alike"
+                    fix = f"{drift.either(key, made, now)} for all of them"
+                    problems.append(describe(drift.told(key, now), rule, fix))
         if problems:
             raise Problems(problems)
 

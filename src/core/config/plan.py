@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf.errors import OmegaConfBaseException
 
 from src.core import checkpoint_files, console, results, resume, runfolder, states
-from src.core.config import idle, words
+from src.core.config import drift, idle, words
 from src.core.config.check import check
 from src.core.config.compose import Composed, compose, plain
 from src.core.config.origin import Origin
@@ -75,9 +75,10 @@ def _training(asked: dict[str, Any], composed: Composed, given: list[str], roots
         return _Found(composed, given)
     _check_training(folder)
     saved = runfolder.overrides(folder)
-    given = words.merge(saved, words.lasting(given))
+    typed, given = given, words.merge(saved, words.lasting(given))
     finished = _is_finished(folder) and set(given) == set(saved)
     composed, checkpoint = compose(given, roots), None if finished else checkpoint_files.newest(folder)
+    composed.problems.extend([] if finished else drift.problems(composed, folder, typed, roots))
     composed.cfg.ckpt = asked["ckpt"]  # refused, not passed over
     return _Found(composed, given, folder, checkpoint, finished)
 
@@ -87,8 +88,11 @@ def _evaluation(asked: dict[str, Any], composed: Composed, given: list[str], roo
     if not isinstance(asked["ckpt"], str):
         return _Found(composed, given)
     checkpoint = resume.evaluated(asked["ckpt"], Path(str(asked["output_dir"])), kept=asked["mode"] == "sample")
-    given = _as_trained(run_of(checkpoint), given)
-    return _Found(compose(given, roots), given, checkpoint=checkpoint)
+    run, typed = run_of(checkpoint), given
+    given = _as_trained(run, given)
+    composed = compose(given, roots)
+    composed.problems.extend(drift.problems(composed, run, typed, roots) if run else [])
+    return _Found(composed, given, checkpoint=checkpoint)
 
 
 def _protocol(asked: dict[str, Any], composed: Composed, given: list[str], roots: Sequence[Path]) -> _Found:
