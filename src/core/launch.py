@@ -83,7 +83,7 @@ class _Run:
         if not console.is_main_process():
             self.results.continue_from(earlier)  # all ranks skip the evaluation that was done before, or none
             return
-        self.folder.open(plan.cfg, words.lasting(plan.overrides, own=("resume", "run_dir")))
+        self.folder.open(plan.cfg, words.lasting(plan.overrides, own=("resume", "run_dir")), plan.roots)
         # Processes that Lightning starts for further devices read it and write to the same folder.
         os.environ[runfolder.ENV] = str(plan.folder)
         if plan.resumed:

@@ -17,7 +17,9 @@ from src.core.processes import rendezvous
 
 ENV = "B2_RUN_DIR"
 SWEEP_FILE = "sweep.json"  # in the folder of a sweep; its runs lie below
-FIRST_FILES = {"config.yaml", "overrides.txt", "env.json", "metrics.json", "wandb_id.txt", "slurm_job.txt", ".lock"}
+ROOTS_FILE = "config_dirs.txt"  # folders of --config-dir, where there were any
+FIRST_FILES = {"config.yaml", "overrides.txt", ROOTS_FILE, "env.json", "metrics.json", "wandb_id.txt",
+               "slurm_job.txt", ".lock"}
 
 
 def choose(cfg: Mapping[str, Any], method: str, hydra_run_dir: str | None) -> Path:
@@ -57,6 +59,12 @@ def overrides(folder: Path) -> list[str]:
                         "give a folder below outputs/runs") from error
 
 
+def roots(folder: Path) -> list[Path]:
+    """The folders of ``--config-dir`` that a run was made with."""
+    file = folder / ROOTS_FILE
+    return [Path(line) for line in file.read_text().splitlines()] if file.is_file() else []
+
+
 def check_writable(path: Path) -> None:
     """Raise ``UserError`` if the folder could not be made or written; creates nothing."""
     place = path
@@ -86,8 +94,8 @@ class RunFolder:
         self._latest: tuple[Path, str | None] | None = None
         self._lock: IO[str] | None = None
 
-    def open(self, config: Mapping[str, Any], overrides: Iterable[str]) -> None:
-        """Make the folder and write config.yaml and overrides.txt. Raises ``UserError`` if that fails."""
+    def open(self, config: Mapping[str, Any], overrides: Iterable[str], roots: Iterable[Path] = ()) -> None:
+        """Make the folder and write config.yaml, overrides.txt and the like. Raises ``UserError`` if that fails."""
         try:
             self._is_new = not self.path.exists()
             self.path.mkdir(parents=True, exist_ok=True)
@@ -98,6 +106,8 @@ class RunFolder:
             content = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
             atomic.write_text(self.path / "config.yaml", content)
             atomic.write_text(self.path / "overrides.txt", "".join(f"{line}\n" for line in overrides))
+            if folders := "".join(f"{root}\n" for root in roots):
+                atomic.write_text(self.path / ROOTS_FILE, folders)
         except OSError as error:
             reason = error.strerror or str(error)
             raise UserError(self.path, f"the run folder cannot be written ({reason})",

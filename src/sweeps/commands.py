@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from src.core import results
+from src.core.config import command_line
 from src.core.config.quoting import in_hydra
 from src.core.config.words import key
 
@@ -26,11 +27,11 @@ def is_sweeps_own(override: str) -> bool:
 def command(folder: Path, overrides: Sequence[str], roots: Sequence[str],
             program: Sequence[str] = PROGRAM) -> list[str]:
     """What starts or continues the run in ``folder``, as it is now."""
-    flags = [word for root in roots for word in ("--config-dir", root)]
+    first = [*program, *command_line.flags(roots)]
     if (folder / "overrides.txt").is_file() and results.read(folder).get("mode", "train") == "train":
-        return [*program, *flags, f"resume={in_hydra(str(folder))}"]
+        return [*first, f"resume={in_hydra(str(folder))}"]
     (folder / "metrics.json").unlink(missing_ok=True)  # half an evaluation: there is nothing to continue
-    return [*program, *flags, *overrides, "hydra.mode=RUN", f"hydra.run.dir={in_hydra(str(folder))}"]
+    return [*first, *overrides, "hydra.mode=RUN", f"hydra.run.dir={in_hydra(str(folder))}"]
 
 
 def message(log: Path, code: int) -> str:

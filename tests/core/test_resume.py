@@ -12,7 +12,8 @@ import torch
 
 from src.core import runfolder
 from src.core.config.words import lasting, merge
-from tests.core.conftest import Runner
+from src.run import run
+from tests.core.conftest import CONF, Runner
 
 VARIANTS = {
     "plain": [],
@@ -206,6 +207,20 @@ def test_figures_before_and_after_are_of_one_evaluation(toy, capsys, metrics):
     assert stored.pop("evaluated_as") == {"method.kind": "plain"}
     (toy.folder / "metrics.json").write_text(json.dumps(stored))
     assert toy(*again) == 0
+
+
+def test_a_run_of_own_recipes_finds_them_again(toy, metrics, tmp_path, capsys):
+    """`--config-dir` need not be typed for what goes on with a run, unless the folder has moved."""
+    assert toy("trainer.max_epochs=1") == 0
+    folder = toy.folder
+    assert run([f"resume={folder}", "trainer.max_epochs=2"]) == 0
+    assert f"--config-dir {CONF}" in metrics(folder)["command"]
+    assert run(["mode=eval", f"ckpt={folder}"]) == 0
+    (folder / "config_dirs.txt").write_text(f"{tmp_path / 'moved'}\n")
+    capsys.readouterr()
+    assert run([f"resume={folder}"]) == 2
+    assert f"--config-dir {tmp_path / 'moved'}: there is no such folder" in capsys.readouterr().err
+    assert toy(f"resume={folder}") == 0
 
 
 def test_folder_of_a_running_process_is_left_alone(toy, capsys):

@@ -59,6 +59,11 @@ def parse(argv: Sequence[str]) -> Arguments:
     return found
 
 
+def flags(roots: Sequence[Path | str]) -> list[str]:
+    """The words that name such folders."""
+    return [word for root in roots for word in ("--config-dir", str(root))]
+
+
 def help_text(roots: Sequence[Path] = ()) -> str:
     """The answer to ``--help``; reads folder listings only."""
     lines = []

@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf.errors import OmegaConfBaseException
 
 from src.core import checkpoint_files, console, results, resume, runfolder, states
-from src.core.config import drift, idle, words
+from src.core.config import command_line, drift, idle, words
 from src.core.config.check import check
 from src.core.config.compose import Composed, compose, plain
 from src.core.config.origin import Origin
@@ -34,6 +34,7 @@ class Plan:
     finished: bool = False  # already: there is nothing to do
     states: tuple[State, ...] = ()
     typed: frozenset[str] = frozenset()  # keys of this very command line
+    roots: tuple[Path, ...] = ()  # of --config-dir, the continued run's too
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class _Found:
 
     composed: Composed
     given: list[str]
+    roots: Sequence[Path]
     folder: Path | None = None  # of the run that is gone on with
     checkpoint: Path | None = None
     finished: bool = False
@@ -54,14 +56,15 @@ def make(overrides: Sequence[str], roots: Sequence[Path] = (), argv: Sequence[st
     composed, given = compose(overrides, roots), list(overrides)
     asked = _asked(composed)
     find = {"train": _training, "eval": _evaluation, "sample": _evaluation, "protocol": _protocol}.get(asked["mode"])
-    found = find(asked, composed, given, roots) if find else _Found(composed, given)
-    command = shlex.join(["python", "-m", "src.run", *(found.given if found.folder else argv or overrides)])
+    found = find(asked, composed, given, roots) if find else _Found(composed, given, roots)
+    again = [*command_line.flags(found.roots), *found.given]
+    command = shlex.join(["python", "-m", "src.run", *(again if found.folder else argv or overrides)])
     place = found.folder or _fresh_folder(found.composed, found.given)
     ours = found.folder is not None or (asked["mode"] != "train" and resume.has_evaluated(place, command))
     finished = found.finished or (found.folder is None and ours and _is_finished(place))
-    return _checked(found.composed, roots, ours, Plan({}, found.composed.choices, found.given, place, command,
-                                                      found.folder is not None, found.checkpoint, finished,
-                                                      found.states, frozenset(map(words.key, overrides))))
+    return _checked(found.composed, ours, Plan({}, found.composed.choices, found.given, place, command,
+                                               found.folder is not None, found.checkpoint, finished, found.states,
+                                               frozenset(map(words.key, overrides)), tuple(found.roots)))
 
 
 def _training(asked: dict[str, Any], composed: Composed, given: list[str], roots: Sequence[Path]) -> _Found:
@@ -72,34 +75,35 @@ def _training(asked: dict[str, Any], composed: Composed, given: list[str], roots
     if folder is None and asked["resume"] is not None:
         folder = _resumed_folder(str(asked["resume"]), composed, given, output_dir)
     if folder is None:
-        return _Found(composed, given)
+        return _Found(composed, given, roots)
     _check_training(folder)
-    saved = runfolder.overrides(folder)
+    saved, roots = runfolder.overrides(folder), _roots(folder, roots)
     typed, given = given, words.merge(saved, words.lasting(given))
     finished = _is_finished(folder) and set(given) == set(saved)
     composed, checkpoint = compose(given, roots), None if finished else checkpoint_files.newest(folder)
     composed.problems.extend([] if finished else drift.problems(composed, folder, typed, roots))
     composed.cfg.ckpt = asked["ckpt"]  # refused, not passed over
-    return _Found(composed, given, folder, checkpoint, finished)
+    return _Found(composed, given, roots, folder, checkpoint, finished)
 
 
 def _evaluation(asked: dict[str, Any], composed: Composed, given: list[str], roots: Sequence[Path]) -> _Found:
     """With the overrides of the run that the checkpoint is of."""
     if not isinstance(asked["ckpt"], str):
-        return _Found(composed, given)
+        return _Found(composed, given, roots)
     checkpoint = resume.evaluated(asked["ckpt"], Path(str(asked["output_dir"])), kept=asked["mode"] == "sample")
     run, typed = run_of(checkpoint), given
-    given = _as_trained(run, given)
+    given, roots = _as_trained(run, given), _roots(run, roots)
     composed = compose(given, roots)
     composed.problems.extend(drift.problems(composed, run, typed, roots) if run else [])
-    return _Found(composed, given, checkpoint=checkpoint)
+    return _Found(composed, given, roots, checkpoint=checkpoint)
 
 
 def _protocol(asked: dict[str, Any], composed: Composed, given: list[str], roots: Sequence[Path]) -> _Found:
     """With the overrides of the first of the runs that are compared."""
     compared = states.found(asked["ckpt"], Path(str(asked["output_dir"])))
-    given = _as_trained(next((state.run for state in compared if state.run), None), given)
-    return _Found(compose(given, roots), given, states=tuple(compared))
+    run = next((state.run for state in compared if state.run), None)
+    given, roots = _as_trained(run, given), _roots(run, roots)
+    return _Found(compose(given, roots), given, roots, states=tuple(compared))
 
 
 def check_only(overrides: Sequence[str], roots: Sequence[Path] = (), sweep: bool = False) -> None:
@@ -123,11 +127,11 @@ def _resolved(composed: Composed) -> dict[str, Any]:
         raise Problems([*composed.problems, *error.lines()]) from error
 
 
-def _checked(composed: Composed, roots: Sequence[Path], ours: bool, plan: Plan) -> Plan:
+def _checked(composed: Composed, ours: bool, plan: Plan) -> Plan:
     """``ours``: what the folder holds is this command's own."""
     composed.cfg.run_dir = str(plan.folder)
     cfg = _resolved(composed)
-    check(cfg, composed.problems, Origin(composed, plan.overrides, roots))
+    check(cfg, composed.problems, Origin(composed, plan.overrides, plan.roots))
     tasks.check_devices(cfg["trainer"])
     if console.is_main_process():
         for line in idle.told(cfg, plan.overrides):
@@ -168,6 +172,16 @@ def _as_trained(run: Path | None, given: list[str]) -> list[str]:
         return given
     earlier = [text for text in words.lasting(runfolder.overrides(run)) if words.key(text) != "name"]
     return words.merge(earlier, given)
+
+
+def _roots(run: Path | None, given: Sequence[Path]) -> list[Path]:
+    """The folders of a run's own recipes too, so that ``--config-dir`` need not be typed again."""
+    saved = runfolder.roots(run) if run else []
+    gone = [root for root in saved if not root.is_dir()]
+    if gone and not given:
+        raise UserError(f"--config-dir {gone[0]}", "there is no such folder; the run was made with it",
+                        "say where it is now: --config-dir <folder>")
+    return list(dict.fromkeys([*(root for root in saved if root not in gone), *given]))
 
 
 def _fresh_folder(composed: Composed, given: list[str]) -> Path:
