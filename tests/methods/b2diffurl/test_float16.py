@@ -16,6 +16,7 @@ from tests.methods.b2diffurl.conftest import fit
 
 SMALL = 1e-5  # a weight of the samples with which most gradients are below the smallest number of float16
 CPU = torch.device("cpu")
+NEAR = 0.05  # a wrong scale is off by a factor of two or more; PyTorch 2.11's rounding by 0.022
 
 
 @pytest.fixture(autouse=True)
@@ -58,13 +59,13 @@ def test_small_gradients_are_those_of_float32(make) -> None:
     figures = fit(_small(make), seen)
     assert figures["policy/first_ratio_dev"] == 0
     assert _cosine(seen) > 0.999
-    assert seen.found.norm().item() == pytest.approx(seen.expected.norm().item(), rel=0.01)
+    assert seen.found.norm().item() == pytest.approx(seen.expected.norm().item(), rel=NEAR)
 
 
 def test_the_norm_that_is_clipped_is_the_gradients_own(make) -> None:
     seen = Gradients()
     figures = fit(make(dtype="float16", replay="auto", samples_per_update=64, grad_clip=1e-4), seen)
-    assert figures["policy/grad_norm"] == pytest.approx(seen.expected.norm().item(), rel=0.01)
+    assert figures["policy/grad_norm"] == pytest.approx(seen.expected.norm().item(), rel=NEAR)
     assert figures["policy/grad_norm"] > 1e-3 and seen.found.norm().item() == pytest.approx(1e-4, rel=0.01)
 
 

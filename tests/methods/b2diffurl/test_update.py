@@ -184,7 +184,7 @@ class Watch(Callback):
         self.kept: list = []
 
     def on_train_batch_start(self, trainer, module, batch, index) -> None:
-        self.samples = batch
+        self.samples = batch.samples
         if index == 0:
             self.kept.append(module.kept)
 
