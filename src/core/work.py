@@ -33,6 +33,8 @@ class Work:
         seed_everything(plan.cfg["seed"], epoch=-1)
         self.module: LightningModule = build(plan.cfg["method"])
         self.module.run_dir, self.module.seed = plan.folder, plan.cfg["seed"]
+        # asked once, before anything is loaded: what is loaded may tell more about itself later
+        self._evaluated_as: dict[str, Any] = getattr(self.module, "evaluated_as", dict)()
         self._refuse_other_evaluation()
         self.first_epoch = self._inspect_checkpoint()
         self.states = self._inspect_states()
@@ -127,11 +129,6 @@ class Work:
     def _has_before(self) -> bool:
         """Whether the evaluation before training is done; a run that is continued has its figures already."""
         return any(name.endswith("_before") for name in self.results.figures)
-
-    @property
-    def _evaluated_as(self) -> dict[str, Any]:
-        """What decides the figures besides the weights, as the method says: a key to type and its value each."""
-        return self.module.evaluated_as() if hasattr(self.module, "evaluated_as") else {}
 
     def _refuse_other_evaluation(self) -> None:
         """A run that is continued compares with its figures from before training: these stay as they are."""

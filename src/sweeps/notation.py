@@ -7,24 +7,18 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
-from src.core.config.quoting import quoted
+from src.core.config.quoting import notation, quoted
 
 
 def typed(value: Any) -> str:
     """A value of a YAML file as it would be typed: a list holds the values to try, a string is Hydra's notation."""
     if isinstance(value, list):
-        return ",".join(_plain(one) for one in value)
-    return value if isinstance(value, str) else _plain(value)
+        return ",".join(notation(one, _text) for one in value)
+    return value if isinstance(value, str) else notation(value, _text)
 
 
-def _plain(value: Any) -> str:
-    if isinstance(value, list):
-        return f"[{','.join(_plain(one) for one in value)}]"
-    if isinstance(value, dict):
-        return f"{{{','.join(f'{key}: {_plain(one)}' for key, one in value.items())}}}"
-    if isinstance(value, str):
-        return value if _reads_as_one(value) else quoted(value)
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+def _text(value: str) -> str:
+    return value if _reads_as_one(value) else quoted(value)
 
 
 def _reads_as_one(text: str) -> bool:

@@ -59,7 +59,7 @@ class Toy(LightningModule):
         return {"method": "toy", "width": self.width}
 
     def evaluated_as(self) -> dict[str, str]:
-        return {"method.kind": self.kind}
+        return {"method.kind": f"{self.kind} (known by now)" if self.figures else self.kind}  # as a server's reward
 
     def banner(self) -> list[tuple[str, str]]:
         return [("width", str(self.width))]

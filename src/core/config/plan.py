@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf.errors import OmegaConfBaseException
 
 from src.core import checkpoint_files, console, results, resume, runfolder, states
-from src.core.config import command_line, drift, idle, words
+from src.core.config import command_line, drift, idle, quoting, words
 from src.core.config.check import check
 from src.core.config.compose import Composed, compose, plain
 from src.core.config.origin import Origin
@@ -33,7 +33,7 @@ class Plan:
     checkpoint: Path | None = None
     finished: bool = False  # already: there is nothing to do
     states: tuple[State, ...] = ()
-    typed: frozenset[str] = frozenset()  # keys of this very command line
+    typed: frozenset[str] = frozenset()  # keys that this very command line sets
     roots: tuple[Path, ...] = ()  # of --config-dir, the continued run's too
 
 
@@ -48,6 +48,7 @@ class _Found:
     checkpoint: Path | None = None
     finished: bool = False
     states: tuple[State, ...] = ()
+    asked: Sequence[str] = ()  # keys in which the command line differs from the run's own
 
 
 def make(overrides: Sequence[str], roots: Sequence[Path] = (), argv: Sequence[str] | None = None) -> Plan:
@@ -62,9 +63,10 @@ def make(overrides: Sequence[str], roots: Sequence[Path] = (), argv: Sequence[st
     place = found.folder or _fresh_folder(found.composed, found.given)
     ours = found.folder is not None or (asked["mode"] != "train" and resume.has_evaluated(place, command))
     finished = found.finished or (found.folder is None and ours and _is_finished(place))
+    typed = frozenset([*map(words.key, overrides), *found.asked])
     return _checked(found.composed, ours, Plan({}, found.composed.choices, found.given, place, command,
                                                found.folder is not None, found.checkpoint, finished, found.states,
-                                               frozenset(map(words.key, overrides)), tuple(found.roots)))
+                                               typed, tuple(found.roots)))
 
 
 def _training(asked: dict[str, Any], composed: Composed, given: list[str], roots: Sequence[Path]) -> _Found:
@@ -81,7 +83,8 @@ def _training(asked: dict[str, Any], composed: Composed, given: list[str], roots
     typed, given = given, words.merge(saved, words.lasting(given))
     finished = _is_finished(folder) and set(given) == set(saved)
     composed, checkpoint = compose(given, roots), None if finished else checkpoint_files.newest(folder)
-    composed.problems.extend([] if finished else drift.problems(composed, folder, typed, roots))
+    composed.problems.extend([] if finished else drift.problems(
+        composed, folder, typed, roots, f"with {quoting.typed('resume', runfolder.short(folder))}"))
     composed.cfg.ckpt = asked["ckpt"]  # refused, not passed over
     return _Found(composed, given, roots, folder, checkpoint, finished)
 
@@ -94,7 +97,7 @@ def _evaluation(asked: dict[str, Any], composed: Composed, given: list[str], roo
     run, typed = run_of(checkpoint), given
     given, roots = _as_trained(run, given), _roots(run, roots)
     composed = compose(given, roots)
-    composed.problems.extend(drift.problems(composed, run, typed, roots) if run else [])
+    composed.problems.extend(drift.problems(composed, run, typed, roots, "to go on") if run else [])
     return _Found(composed, given, roots, checkpoint=checkpoint)
 
 
@@ -102,8 +105,10 @@ def _protocol(asked: dict[str, Any], composed: Composed, given: list[str], roots
     """With the overrides of the first of the runs that are compared."""
     compared = states.found(asked["ckpt"], Path(str(asked["output_dir"])))
     run = next((state.run for state in compared if state.run), None)
-    given, roots = _as_trained(run, given), _roots(run, roots)
-    return _Found(compose(given, roots), given, roots, states=tuple(compared))
+    typed, given, roots = given, _as_trained(run, given), _roots(run, roots)
+    composed = compose(given, roots)
+    asked_for = drift.asked(composed, run, typed, roots) if run else []
+    return _Found(composed, given, roots, states=tuple(compared), asked=asked_for)
 
 
 def check_only(overrides: Sequence[str], roots: Sequence[Path] = (), sweep: bool = False) -> None:

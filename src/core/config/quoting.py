@@ -1,7 +1,9 @@
 """Overrides as they have to be typed: text that Hydra would misread in its quotes, and those in the shell's."""
 
 import shlex
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Quote, QuotedString
@@ -16,6 +18,17 @@ def typed(key: str, value: str | Path) -> str:
 def in_hydra(value: str) -> str:
     """The text itself if Hydra reads it as that text, else in Hydra's quotes."""
     return value if _read(value) == value else quoted(value)
+
+
+def notation(value: Any, text: Callable[[str], str] = in_hydra) -> str:
+    """A plain value (None, bool, number, str, list, dict) in Hydra's notation; ``text`` writes its strings."""
+    if isinstance(value, list):
+        return f"[{','.join(notation(one, text) for one in value)}]"
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{key}: {notation(one, text)}' for key, one in value.items())}}}"
+    if isinstance(value, str):
+        return text(value)
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def quoted(value: str) -> str:

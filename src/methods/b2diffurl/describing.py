@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from typing import Any
 
+ADDRESS = re.compile(r"https?://[^\s)]+")
 SAMPLER = ("steps", "eta", "guidance_scale", "guidance_rescale")
 
 
@@ -41,12 +43,13 @@ class Describing:
         return f"{self.reward.identity()} on prompts {_digest(self.prompts.train)}"
 
     def evaluated_as(self) -> dict[str, Any]:
-        """What decides an evaluation's figures besides the weights. Precision is left out: it may change on the way."""
+        """What decides an evaluation's figures besides the weights. Precision and the addresses of reward servers are
+        left out: they may change on the way."""
         own = {f"method.{name}": getattr(self, name) for name in (*SAMPLER, "eval_prompts", "eval_images")}
         model = {f"model.{name}": getattr(self.model, name) for name in ("resolution", "timestep_spacing")}
         train, heldout = self.prompts.train, self.prompts.heldout
         prompts = f"{len(train)}+{len(heldout)} prompts {_digest([*train, *heldout])}"
-        scorers = {f"scorers.{name}": scorer.identity() for name, scorer in self.scorers.items()}
+        scorers = {f"scorers.{name}": ADDRESS.sub("", scorer.identity()) for name, scorer in self.scorers.items()}
         return own | model | {"data": prompts} | scorers
 
 

@@ -76,12 +76,17 @@ def _milestones(method: dict[str, Any]) -> list[str]:
 def _whole_training(method: dict[str, Any], trainer: dict[str, Any]) -> list[str]:
     """Schedules end with the last epoch: the learning rate has risen, and a_t has reached alpha."""
     found, warm, epochs = [], method.get("warmup_epochs"), method.get("epochs")
+    whole = f"method.epochs={epochs}"
     if is_number(warm) and is_number(epochs) and warm >= epochs >= 1:
         found.append(describe(f"method.warmup_epochs={warm}", f"must be below method.epochs={epochs}",
                               "the learning rate would never fall"))
     if trainer.get("max_steps") not in (None, -1):
-        found.append(describe(f"trainer.max_steps={trainer['max_steps']}", "the schedules run over "
-                              f"method.epochs={epochs}", "set method.epochs to train more or less"))
+        found.append(describe(f"trainer.max_steps={trainer['max_steps']}", f"the schedules run over {whole}",
+                              "set method.epochs to train more or less"))
+    if trainer.get("max_time") is not None:
+        found.append(describe(f"trainer.max_time={trainer['max_time']}", f"the schedules run over {whole}, and a run "
+                              "that time ends before could not be continued", "set method.epochs; a run that is "
+                              "stopped (SIGTERM, Ctrl-C) goes on with resume=auto"))
     if trainer.get("limit_train_batches") == 0:
         found.append(describe("trainer.limit_train_batches=0", "nothing would be trained",
                               "leave it out, or use mode=eval"))

@@ -44,17 +44,38 @@ def test_a_value_that_a_recipe_has_changed_since_is_told(made: Path, given: list
         planned(made, *given)
     assert error.value.lines() == [
         "method.lr=0.25: the run was made with method.lr=0.5, and a recipe or a default has changed since. "
-        "Type method.lr=0.5 or method.lr=0.25 to go on"]
+        f"Type method.lr=0.5 or method.lr=0.25 with resume={made}"]
 
 
-def test_an_evaluation_of_its_checkpoint_tells_it_too(made: Path) -> None:
+def test_a_recipe_that_is_gone_may_be_replaced(made: Path) -> None:
+    (made.parents[1] / "experiment" / "mine.yaml").rename(made.parents[1] / "experiment" / "moved.yaml")
+    assert planned(made, "experiment=moved").cfg["method"]["lr"] == 0.25
+    with pytest.raises(UserError, match="mine"):
+        planned(made)
+
+
+@pytest.fixture
+def kept(made: Path) -> Path:
+    """The run with a checkpoint, and a second recipe."""
     (made / "checkpoints").mkdir()
     with zipfile.ZipFile(made / "checkpoints" / "last.ckpt", "w") as archive:
         archive.writestr("data", "")
+    (made.parents[1] / "experiment" / "other.yaml").write_text(RECIPE.format(lr=0.125))
+    return made
+
+
+def test_what_is_chosen_on_this_line_is_asked_for_with_all_that_it_brings(kept: Path) -> None:
+    """As ``debug=tiny`` for runs of the usual size."""
+    for given, brings in (["experiment=other"], {"method.lr"}), ([], set()):
+        typed = plan.make(["mode=protocol", f"ckpt={kept}", *given], roots(kept)).typed
+        assert {key for key in typed if key.startswith("method.")} == brings
+
+
+def test_an_evaluation_of_its_checkpoint_tells_it_too(kept: Path) -> None:
     for given in (["mode=eval"], ["mode=sample", "prompts=[a]"]):
         with pytest.raises(UserError, match=r"Type method\.lr=0\.5 or method\.lr=0\.25"):
-            plan.make([*given, f"ckpt={made}"], roots(made))
-    assert plan.make(["mode=eval", f"ckpt={made}", "method.lr=0.5"], roots(made)).cfg["method"]["lr"] == 0.5
+            plan.make([*given, f"ckpt={kept}"], roots(kept))
+    assert plan.make(["mode=eval", f"ckpt={kept}", "method.lr=0.5"], roots(kept)).cfg["method"]["lr"] == 0.5
 
 
 @pytest.mark.parametrize(("given", "lr"), [
@@ -74,6 +95,25 @@ def test_keys_that_came_with_a_version_and_those_beside_the_result_are_passed_ov
 
 @pytest.mark.parametrize(("value", "text"), [
     (None, "a.b=null"), (True, "a.b=true"), (0.5, "a.b=0.5"), ("null", "\"a.b='null'\""),
-    ("x" * 200, "a.b=" + "x" * 76 + "...")])
+    ([None, "a b", {"c": False}], "'a.b=[null,a b,{c: false}]'"), ("x" * 200, "a.b=" + "x" * 76 + "...")])
 def test_values_are_told_as_they_are_typed(value: object, text: str) -> None:
     assert drift.told("a.b", value) == text
+
+
+def test_a_mapping_of_the_users_own_keys_is_one_value() -> None:
+    """A key there does not come with a version, and typing the old mapping would only be added to the new one."""
+    made, now = {"reward": {"parts": {"clip": 1.0}}}, {"reward": {"parts": {"clip": 1.0, "hps": 2.0}}}
+    change, = drift.differences(made, now)
+    assert change == ("reward.parts", {"clip": 1.0}, {"clip": 1.0, "hps": 2.0})
+    assert drift.either(*change) == "put the old value back (the run's config.yaml has it), or type reward.parts=..."
+    assert list(drift.differences(made, {"reward": {"parts": {"clip": 0.5}}})) == [("reward.parts.clip", 1.0, 0.5)]
+
+
+def test_a_value_too_long_to_type_is_to_be_put_back() -> None:
+    assert drift.either("a.b", ["x" * 100], []).startswith("put the old value back")
+
+
+def test_how_a_scorer_computes_is_no_change() -> None:
+    made = {"scorers": {"clip": {"batch_size": 4, "device": None}}, "method": {"batch_size": 4}}
+    now = {"scorers": {"clip": {"batch_size": 8, "device": "cpu"}}, "method": {"batch_size": 8}}
+    assert list(drift.differences(made, now)) == [("method.batch_size", 4, 8)]

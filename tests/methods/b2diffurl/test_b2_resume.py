@@ -20,6 +20,8 @@ from src.methods.b2diffurl import sampling, updating
 from src.methods.b2diffurl.evaluating import Evaluating
 from src.methods.b2diffurl.module import B2DiffuRL
 from src.methods.b2diffurl.pictures import Gallery
+from src.rewards.http import HttpReward
+from src.rewards.mix import MixReward
 from tests.methods.b2diffurl.conftest import Runner, summary
 from tests.methods.b2diffurl.rewards import Redness
 from tests.plain import plainly
@@ -177,6 +179,16 @@ def test_other_prompts_are_another_evaluation_and_another_reward_is_not(make) ->
     module.scorers = {name: one for name, one in module.scorers.items() if name != "redness"} | {"rouge": Redness()}
     now = module.evaluated_as()
     assert now.keys() != before.keys() and all(now[key] == before[key] for key in now.keys() & before.keys())
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_a_server_of_rewards_may_move(make, mixed: bool) -> None:
+    module, said = make(), []
+    for host in ("node1", "node2"):
+        scorer = HttpReward(url=f"http://{host}:8000")
+        module.scorers["served"] = MixReward(parts={"clip": 1.0}, rewards={"clip": scorer}) if mixed else scorer
+        said.append(module.evaluated_as())
+    assert said[0] == said[1] and "http (" in said[0]["scorers.served"]
 
 
 def test_the_sheet_leaves_out_pictures_of_other_prompts(make, tmp_path, capsys) -> None:

@@ -68,6 +68,7 @@ def test_contradictions_are_named(expected: str, arguments: dict) -> None:
     ("method.warmup_epochs=20: must be below method.epochs=2. ", {}, {"warmup_epochs": 20, "epochs": 2}),
     ("method.warmup_epochs=2: must be below method.epochs=2. ", {}, {"warmup_epochs": 2, "epochs": 2}),
     ("trainer.max_steps=3: the schedules run over method.epochs=300. ", {"max_steps": 3}, {}),
+    ("trainer.max_time=00:01:00:00: the schedules run over method.epochs=300, ", {"max_time": "00:01:00:00"}, {}),
     ("trainer.limit_train_batches=0: nothing would be trained. ", {"limit_train_batches": 0}, {}),
     ("", {"max_steps": -1, "limit_train_batches": 2}, {"warmup_epochs": 1.5, "epochs": 2}),
 ])
