@@ -5,23 +5,19 @@ Nothing is loaded before `load`; importing this module imports no diffusers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from src.core.errors import UserError
 from src.core.memory_error import enough_memory
-from src.models import lora, norms, sharded
-from src.models.card import write_card
-from src.models.fetch import loading, weights_folder
+from src.models import lora, sharded
 from src.models.guidance import guided
-from src.models.pipelines import PIPELINES, folder_problem, resolution_problem
-from src.models.state import copied_state, fits
-from src.models.text import TextEncoder
+from src.models.loading import Loading
+from src.models.trained import Trained
 
 if TYPE_CHECKING:
     from torch.distributed.device_mesh import DeviceMesh
@@ -29,13 +25,11 @@ if TYPE_CHECKING:
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
 
 
-class DiffusionModel:
+class DiffusionModel(Loading, Trained):
     """UNet with adapter, VAE, text encoder, tokenizer and DDIM scheduler of one StableDiffusionPipeline folder.
 
     The UNet stays in eval mode whatever a trainer does, and no safety checker is ever loaded.
     """
-
-    pipeline = "StableDiffusionPipeline"  # the class of diffusers whose folder this is
 
     def __init__(
         self,
@@ -65,89 +59,6 @@ class DiffusionModel:
         self.evaluations = 0  # rows that went through the UNet; guidance doubles them
         self.unet: Any = None
         self.compiled = self.sharded = False
-
-    # --- loading -------------------------------------------------------------------------------------------------
-
-    def load(self, device: torch.device | str) -> DiffusionModel:
-        """Loads all parts to `device` and adds the adapter. Raises UserError for missing weights or wrong targets."""
-        if self.path is None:
-            raise UserError("model.path is null: give a diffusers folder or a hub id.")
-        of = PIPELINES[self.pipeline]
-        folder = weights_folder(self.path, of.files, "model.path", of.patterns)
-        if problem := folder_problem(self.path, folder, of) or resolution_problem(self.resolution, folder):
-            raise UserError(problem)
-        self.device = torch.device(device)
-        with loading("model.path", self.path):
-            self._load_text(folder)
-            self._load_vae(folder)
-            self._load_unet(folder)
-            self.scheduler = self._load_scheduler(folder)
-        if self.unet.config.in_channels != self.vae.config.latent_channels:
-            raise UserError(f"model.path={self.path}: its UNet takes {self.unet.config.in_channels} channels, its VAE "
-                            f"gives {self.vae.config.latent_channels}. Give a text-to-image model, not inpainting.")
-        self.empty_embedding = self._encode_empty()  # [1, L, D]
-        return self
-
-    def _load_text(self, folder: Path) -> None:
-        self.text = TextEncoder(folder, self.device, self.dtype)
-
-    def _load_vae(self, folder: Path) -> None:
-        from diffusers import AutoencoderKL
-
-        self.vae = AutoencoderKL.from_pretrained(folder / "vae", torch_dtype=self._vae_dtype(folder))
-        self.vae.to(self.device).eval().requires_grad_(False)
-        self.vae.to(memory_format=torch.channels_last)
-
-    def _vae_dtype(self, folder: Path) -> torch.dtype:
-        return self.dtype
-
-    def _load_unet(self, folder: Path) -> None:
-        from diffusers import UNet2DConditionModel
-
-        # Trained as a whole, the weights stay in float32 and only the arithmetic is in half precision.
-        dtype = self.dtype if self.lora_rank else torch.float32
-        self.unet = UNet2DConditionModel.from_pretrained(folder / "unet", torch_dtype=dtype).to(self.device).eval()
-        self.unet.to(memory_format=torch.channels_last)  # what convolutions of several threads, and of a GPU, like best
-        self.unet.requires_grad_(not self.lora_rank)
-        if self.lora_rank:
-            norms.keep_half(self.unet)
-            lora.add_lora(self.unet, self.lora_rank, self.lora_alpha, self.lora_targets)
-        if self.gradient_checkpointing:
-            self.unet.enable_gradient_checkpointing()
-
-    def _load_scheduler(self, folder: Path) -> Any:
-        """DDIM from the folder's scheduler settings, but for our own."""
-        from diffusers import DDIMScheduler
-
-        settings = DDIMScheduler.load_config(folder / "scheduler")
-        scheduler = DDIMScheduler.from_config(settings, **self._scheduler_changes)
-        if self.steps:
-            scheduler.set_timesteps(self.steps)
-        return scheduler
-
-    @property
-    def _scheduler_changes(self) -> dict[str, Any]:
-        """Clipping x_0 would make the policy's mean wrong."""
-        spacing = {"timestep_spacing": self.timestep_spacing} if self.timestep_spacing else {}
-        return {"clip_sample": False, "thresholding": False, **spacing}
-
-    def compile(self) -> None:
-        """Compiles the UNet in place, so that names in its state stay. The number of rows is left open: rollout,
-        update and evaluation share one graph each with and without gradients, and one more with the adapter off."""
-        self.compiled = True
-        self.unet.compile()
-
-    def shard(self, mesh: DeviceMesh) -> None:
-        """Shares the UNet's weights among the processes of `mesh`, which then have to call it equally often."""
-        self.sharded = True
-        sharded.shard(self.unet, mesh, self.dtype)
-
-    def ends_update(self, now: bool) -> None:
-        """Told before each backward pass of an update: gradients go from host to host once, with the last one."""
-        if self.sharded:
-            sharded.average_over_hosts(self.unet, now)
-
-    # --- inference -----------------------------------------------------------------------------------------------
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
@@ -239,56 +150,21 @@ class DiffusionModel:
                       for chunk in latents.split(self.vae_batch)]
         return (torch.cat(chunks) / 2 + 0.5).clamp(0, 1)
 
-    # --- what is trained -----------------------------------------------------------------------------------------
+    def compile(self) -> None:
+        """Compiles the UNet in place, so that names in its state stay. The number of rows is left open: rollout,
+        update and evaluation share one graph each with and without gradients, and one more with the adapter off."""
+        self.compiled = True
+        self.unet.compile()
 
-    @property
-    def adapter(self) -> str:
-        """What is trained, in a word: `lora r4` or `full`."""
-        return f"lora r{self.lora_rank}" if self.lora_rank else "full"
+    def shard(self, mesh: DeviceMesh) -> None:
+        """Shares the UNet's weights among the processes of `mesh`, which then have to call it equally often."""
+        self.sharded = True
+        sharded.shard(self.unet, mesh, self.dtype)
 
-    def trainable_parameters(self) -> list[nn.Parameter]:
-        """The adapter's parameters, or the whole UNet's; float32."""
-        return [parameter for parameter in self.unet.parameters() if parameter.requires_grad]
-
-    def trainable_state(self) -> dict[str, Tensor]:
-        """Copies on the CPU of all trained tensors, by name; of shared weights on rank 0 alone, elsewhere nothing."""
-        return sharded.whole_state(self.unet) if self.sharded else copied_state(self._trained())
-
-    def _trained(self) -> dict[str, Tensor]:
-        return lora.lora_state(self.unet) if self.lora_rank else self.unet.state_dict()
-
-    def load_trainable_state(self, state: Mapping[str, Tensor]) -> None:
-        """Restores `trainable_state`. Raises UserError if names or shapes are another adapter's."""
-        fits(state, self._trained(), f"model={self.name} ({self.adapter})")
-        if self.lora_rank:
-            lora.load_lora_state(self.unet, dict(state))
-        elif self.sharded:
-            sharded.load_whole(self.unet, state)
-        else:
-            self.unet.load_state_dict(state)
-
-    def gather(self) -> None:
-        """Ends the sharing of weights: rank 0 has the UNet, on the CPU, and may export it."""
+    def ends_update(self, now: bool) -> None:
+        """Told before each backward pass of an update: gradients go from host to host once, with the last one."""
         if self.sharded:
-            self.unet, self.sharded = sharded.made_whole(self.unet), False
-
-    def export(self, folder: Path | str, *, method: str = "", facts: Iterable[tuple[str, str]] = (), command: str = "",
-               figures: Mapping[str, float] | None = None, call: Mapping[str, Any] | None = None) -> Path:
-        """Writes the weights in diffusers' own format and a model card README.md; returns the folder.
-
-        `facts` are further lines of the card, `call` the arguments with which diffusers' pipeline draws as the run did.
-        """
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        if self.lora_rank:
-            lora.save_lora(self.unet, folder, self.pipeline)
-        else:
-            self.unet.save_pretrained(folder / "unet")
-        size = {"height": self.resolution, "width": self.resolution} if self.resolution else {}
-        write_card(folder, name=self.name, base=self.hub or str(self.path), licence=self.licence, adapter=self.adapter,
-                   pipeline=self.pipeline, method=method, facts=facts, command=command, figures=figures or {},
-                   scheduler=self._scheduler_changes, call={**call, **size} if call else {})
-        return folder
+            sharded.average_over_hosts(self.unet, now)
 
 
 def _rows_are_open(*inputs: Tensor | dict[str, Tensor]) -> None:
