@@ -17,8 +17,9 @@ from src.core.config.overrides import Words
 from src.core.csv_logger import CSVRows
 from src.core.errors import UserError
 from src.core.media import log_image
+from src.core.phase import phase
 from src.core.places import CONF
-from src.core.progress import ConsoleProgress, clock, phase
+from src.core.progress import ConsoleProgress, clock
 from src.core.wandb_logger import logged_in
 
 
@@ -82,7 +83,7 @@ def test_phase_without_a_trainer_is_silent(capsys):
 ])
 def test_ranks_ask_equally_often_whether_to_stop(monkeypatch, own, error, asks):
     asked = []
-    monkeypatch.setattr(progress, "stop_together", asked.append)
+    monkeypatch.setattr("src.core.phase.stop_together", asked.append)
     trainer = SimpleNamespace(world_size=2)
     with pytest.raises(type(error)) if error else nullcontext(), phase(trainer, "scoring", most=3) as advance:
         for _ in range(own):
@@ -93,7 +94,7 @@ def test_ranks_ask_equally_often_whether_to_stop(monkeypatch, own, error, asks):
 
 
 def test_a_rank_that_nobody_can_answer_asks_no_more(monkeypatch):
-    monkeypatch.setattr(progress, "stop_together", lambda trainer: pytest.fail("it would wait for ever"))
+    monkeypatch.setattr("src.core.phase.stop_together", lambda trainer: pytest.fail("it would wait for ever"))
     for reason in ("alone", "lost"):
         error = UserError("out of memory")
         setattr(error, reason, True)

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from src.core.errors import UserError
 from src.core.media import log_image
-from src.core.progress import phase
+from src.core.phase import phase
 
 
 class Toy(LightningModule):

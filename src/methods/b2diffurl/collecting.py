@@ -11,8 +11,8 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import LongTensor, Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
+from src.core.phase import phase
 from src.core.processes import ranks
-from src.core.progress import phase
 from src.methods.b2diffurl.auto_sizes import enough_for_pairs
 from src.methods.b2diffurl.objectives.weighting import step_weights
 from src.methods.b2diffurl.reference import with_reference

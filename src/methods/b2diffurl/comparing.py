@@ -10,8 +10,8 @@ import torch
 
 from src.core import keeping, runfolder
 from src.core.errors import UserError
+from src.core.phase import phase
 from src.core.processes import ranks
-from src.core.progress import phase
 from src.core.states import State
 from src.methods.b2diffurl.distance import Distance
 from src.methods.b2diffurl.measures.base import Drawn

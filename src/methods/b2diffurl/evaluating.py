@@ -12,8 +12,8 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from src.core import console
 from src.core.media import log_image
+from src.core.phase import phase
 from src.core.processes import ranks
-from src.core.progress import phase
 from src.methods.b2diffurl.evaluation import EVALUATION_STAGE, Tally, Task, share_of, tasks
 from src.methods.b2diffurl.pictures import Gallery, draw_sheet, gallery_of
 from src.methods.b2diffurl.plots import draw_plots

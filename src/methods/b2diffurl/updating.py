@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
 
+from src.core.phase import phase
 from src.core.processes import ranks
 from src.core.processes.parts import whole
-from src.core.progress import phase
 from src.methods.b2diffurl import auto_sizes
 from src.methods.b2diffurl.figures import policy_figures, policy_sums
 from src.methods.b2diffurl.float16 import norm_figures
