@@ -9,12 +9,11 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
-from src.core import atomic, checkpoint, console, devices, keeping, runfolder, signals
+from src.core import atomic, checkpoint, comparable, console, devices, keeping, signals
 from src.core.build import build
 from src.core.callbacks import RunState, seed_everything
-from src.core.config import drift
 from src.core.config.plan import Plan
-from src.core.errors import Problems, UserError, describe
+from src.core.errors import UserError
 from src.core.processes import rendezvous, tasks
 from src.core.progress import ConsoleProgress
 from src.core.results import EVALUATED_AS, Results, read
@@ -35,7 +34,8 @@ class Work:
         self.module.run_dir, self.module.seed = plan.folder, plan.cfg["seed"]
         # asked once, before anything is loaded: what is loaded may tell more about itself later
         self._evaluated_as: dict[str, Any] = getattr(self.module, "evaluated_as", dict)()
-        self._refuse_other_evaluation()
+        if plan.resumed:
+            comparable.check_before_and_after(read(plan.folder).get(EVALUATED_AS, {}), self._evaluated_as)
         self.first_epoch = self._inspect_checkpoint()
         self.states = self._inspect_states()
         self.state = RunState(plan.cfg["seed"], self.first_epoch, results)
@@ -130,14 +130,6 @@ class Work:
         """Whether the evaluation before training is done; a run that is continued has its figures already."""
         return any(name.endswith("_before") for name in self.results.figures)
 
-    def _refuse_other_evaluation(self) -> None:
-        """A run that is continued compares with its figures from before training: these stay as they are."""
-        earlier, now = read(self.plan.folder).get(EVALUATED_AS, {}) if self.plan.resumed else {}, self._evaluated_as
-        if other := [key for key in now if key in earlier and earlier[key] != now[key]]:
-            raise UserError(", ".join(f"{key}={now[key]}" for key in other), "this run was evaluated before training "
-                            f"with {', '.join(f'{key}={earlier[key]}' for key in other)}, which the figures after it "
-                            "are compared with", "keep the old value, or start a new run")
-
     @property
     def _datamodule(self) -> Any:
         return getattr(self.module, "datamodule", None)
@@ -154,20 +146,9 @@ class Work:
             raise UserError(f"method={self.plan.choices.get('method')}", "this method has no evaluation protocol",
                             "use mode=eval")
         missing = self.module.begin_protocol(self.plan.states)
-        self._refuse_unlike()
+        alike = getattr(self.module, "evaluated_alike", ())
+        comparable.check_states(self.plan.states, self.plan.cfg, alike, self.plan.typed)
         return missing
-
-    def _refuse_unlike(self) -> None:
-        """States are evaluated alike. With what, must not hang on which of their runs stands first."""
-        keys, problems = getattr(self.module, "evaluated_alike", ()), []
-        for run in dict.fromkeys(state.run for state in self.plan.states if state.run):
-            for key, made, now in drift.differences(runfolder.config(run), self.plan.cfg):
-                if drift.is_under(key, keys) and not drift.is_under(key, self.plan.typed):
-                    rule = f"{short(run)} was made with {drift.told(key, made)}, and all are evaluated alike"
-                    fix = f"{drift.either(key, made, now)} for all of them"
-                    problems.append(describe(drift.told(key, now), rule, fix))
-        if problems:
-            raise Problems(problems)
 
     def _trainer(self) -> Trainer:
         node = dict(self.plan.cfg["trainer"])
